@@ -19,7 +19,7 @@ QUICK ?=
 ONLY ?=
 
 # Runs a command and says how long it took: $(call timed,NAME,COMMAND)
-timed = @echo "── $(1)"; $(2); echo "── $(1): $$SECONDS s"
+timed = @begin=$$SECONDS; echo "── $(1)"; $(2); echo "── $(1): $$((SECONDS - begin)) s"
 
 help: ## Show this help
 	@echo "make TARGET, where TARGET is one of:"

@@ -253,12 +253,13 @@ def work_at_import(source: Source) -> list[str]:
 
 
 def _makes_a_value(source: Source, call: ast.Call, name: str) -> bool:
-    """A class of this module or of shopbot.types, as in a table of records; or a piece of SQL, which is not run here."""
+    """A class of this module or of shopbot.types, as in a table of records; or SQL that is not run here."""
     here = {node.name for node in source.tree.body if isinstance(node, ast.ClassDef)}
     root: ast.expr = call
     while isinstance(root, ast.Attribute | ast.Call):
         root = root.value if isinstance(root, ast.Attribute) else root.func
-    is_sql = source.dotted(root).startswith("sqlalchemy") and not name.startswith(("create_", "connect", "execute"))
+    runs = name.split(".")[-1].startswith(("create_", "connect", "execute"))
+    is_sql = source.dotted(root).startswith("sqlalchemy") and not runs
     return name in here or name.startswith("shopbot.types.") or is_sql
 
 

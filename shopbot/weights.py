@@ -249,7 +249,7 @@ def _hub_errors(name: str) -> Iterator[None]:
         raise WeightsMissing(f"{name} needs its licence accepted on the hub; then type: hf auth login") from error
     except errors.RepositoryNotFoundError as error:
         raise WeightsMissing(f"The hub has no model {name}: check the spelling (owner/model).") from error
-    except (errors.HTTPError, OSError) as error:  # HTTPError of whichever client this version of the hub uses
+    except (errors.HTTPError, OSError) as error:  # pyright: ignore[reportPrivateImportUsage]
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise WeightsMissing(f"{_absent(name)} and the hub did not answer ({reason}). {_next_step(name)}") from error
 

@@ -1,0 +1,147 @@
+"""The versions of an index folder: one is written beside the serving one, and then the pointer moves at once.
+
+    index/CURRENT          "0003"
+    index/versions/0003/   a whole version; its manifest.json is written last
+    index/WRITER           locked by the one process that writes
+
+A folder under `versions` without a manifest was left by a crash: nothing serves it, and the next writer removes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from shopbot.errors import IndexRefused, ShopError
+
+FORMAT = 1
+"""Raised when the files of a version change their meaning; another number is refused."""
+
+KEPT = 3
+"""Versions left on disk, the serving one included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a version holds and what made it. `content` is a hash over all passages, `weights` the dense share by language."""
+
+    version: str
+    embedder: str
+    dimension: int
+    prompts: tuple[str, str]
+    passages: int
+    sentences: int
+    content: str
+    created_at: str = ""
+    weights: Mapping[str, float] = field(default_factory=dict[str, float])
+    format: int = FORMAT
+
+
+def current(folder: Path) -> Path | None:
+    """The serving version, None where nothing was ever ingested. Raises IndexRefused where the pointer leads nowhere."""
+    try:
+        name = (folder / "CURRENT").read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return None
+    version = folder / "versions" / name
+    if not name or not (version / "manifest.json").is_file():
+        raise IndexRefused(f"{folder / 'CURRENT'} names version {name!r}, which is not there or only half there. {ingest_again(folder)}")
+    return version
+
+
+def read_manifest(version: Path) -> Manifest:
+    """The manifest of a version. Raises IndexRefused where it cannot be read or is of another format."""
+    path = version / "manifest.json"
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        found = stored["format"]
+        manifest = Manifest(**{**stored, "prompts": tuple(stored["prompts"])}) if found == FORMAT else None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise IndexRefused(f"{path} cannot be read ({error}). {ingest_again(version.parent.parent)}") from error
+    if manifest is None:
+        raise IndexRefused(f"{path} is of format {found}, this program reads {FORMAT}. {ingest_again(version.parent.parent)}")
+    return manifest
+
+
+def ingest_again(folder: Path) -> str:
+    """What to type when an index cannot be used."""
+    return f"Make it again: python -m knowledge.ingest DOCS --index {folder}"
+
+
+@contextlib.contextmanager
+def writer(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; it falls with the process. Raises IndexRefused where another process holds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "WRITER").open("w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise IndexRefused(f"another process is writing to {folder}; wait until it has finished") from error
+        yield
+
+
+@contextlib.contextmanager
+def new_version(folder: Path) -> Iterator[Path]:
+    """A new empty version folder beside the serving one; it is removed again if anything is raised inside.
+
+    A full disk and other faults of the file system come out as ShopError, and the serving version stays.
+    """
+    path = folder / "versions" / _next_name(folder)
+    try:
+        _remove_partial(folder)
+        path.mkdir(parents=True)
+        yield path
+    except OSError as error:
+        shutil.rmtree(path, ignore_errors=True)
+        raise ShopError(
+            f"the index in {folder} could not be written ({error.strerror or error}); the version before it still serves. "
+            "Free some disk space or give another --index folder, then ingest again."
+        ) from error
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+
+
+def publish(folder: Path, version: Path, manifest: Manifest) -> None:
+    """Write the manifest, point CURRENT at the version in one step, and remove versions that are no longer kept."""
+    write_whole(version / "manifest.json", json.dumps(asdict(manifest), indent=2, ensure_ascii=False))
+    write_whole(folder / "CURRENT", version.name)
+    for old in _names(folder)[:-KEPT]:
+        shutil.rmtree(folder / "versions" / old, ignore_errors=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a small file so that a crash leaves the old text or the new, on disk before this returns."""
+    temporary = path.with_name(path.name + ".new")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _names(folder: Path) -> list[str]:
+    versions = folder / "versions"
+    return sorted(each.name for each in versions.iterdir() if each.is_dir()) if versions.is_dir() else []
+
+
+def _next_name(folder: Path) -> str:
+    numbers = [int(name) for name in _names(folder) if name.isdigit()]
+    return f"{max(numbers, default=0) + 1:04d}"
+
+
+def _remove_partial(folder: Path) -> None:
+    for name in _names(folder):
+        if not (folder / "versions" / name / "manifest.json").is_file():
+            shutil.rmtree(folder / "versions" / name)

@@ -3,7 +3,8 @@
 ShopbotError
 ├── UsageError             the caller's: wrong arguments, no shopper given
 │   ├── ShopError          a shop folder that cannot be used: shop.toml, a data file, a row (names file and line)
-│   └── IndexRefused       an index that is missing, half-written, or made by another embedder
+│   ├── IndexRefused       an index that is missing, half-written, or made by another embedder
+│   └── SessionBusy        this session has a turn running: wait for its end
 ├── ModelError             the model's
 │   ├── WeightsMissing     no weights by that name here, and no hub to fetch them from
 │   ├── ModelUnavailable   the server is down, slow, or refused
@@ -30,6 +31,10 @@ class ShopError(UsageError):
 
 class IndexRefused(UsageError):
     """The knowledge index is missing, half-written or made for another embedder."""
+
+
+class SessionBusy(UsageError):
+    """A second turn of a session was begun while its first was running."""
 
 
 class ModelError(ShopbotError):

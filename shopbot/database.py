@@ -1,0 +1,334 @@
+"""The database under the store: its tables, how it is opened and migrated, and what its errors mean.
+
+SQLite by default: WAL, so that readers never wait for the writer; `synchronous=NORMAL`, so that a commit survives a
+killed process (a power cut may take the last turns, never the file). Nothing in the tables is SQLite's own. The tables
+here are what the newest migration leaves; `migrations/versions` says how a file gets there.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, StatementError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from shopbot import wire
+from shopbot.errors import ShopbotError, StoreError, UsageError
+
+HEAD = "0001"
+"""The newest migration. Kept here so that opening a file that is up to date does not load Alembic."""
+
+VERSION_TABLE = "shopbot_version"
+MIGRATIONS = Path(__file__).with_name("migrations")
+BUSY_SECONDS = 10
+"""How long a write waits for the write of another process before it is an error."""
+
+
+# ---------------------------------------------------------------- tables
+
+
+class Moment(sa.types.TypeDecorator[datetime]):
+    """An aware datetime, kept in UTC: SQLite has no time zones."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """To UTC; naive where the database knows no zones."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise UsageError(f"{value} has no time zone; pass an aware datetime, as Shop's clock gives")
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Aware again, in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+# Named constraints, so that a later migration can drop one on any database. Prefixed tables, so that they can stand in
+# a PostgreSQL database beside the shop's own `sessions` and `events`.
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+sessions = sa.Table(
+    "shopbot_sessions",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("shopper_id", sa.String, index=True),  # null: a visitor
+    sa.Column("turns", sa.Integer, nullable=False),  # begun so far; the newest one's place
+    sa.Column("state", sa.JSON, nullable=False),
+    sa.Column("started_at", Moment, nullable=False),
+    sa.Column("last_at", Moment, nullable=False, index=True),
+)
+
+turns = sa.Table(
+    "shopbot_turns",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("session_id", sa.ForeignKey(sessions.c.id, ondelete="CASCADE"), nullable=False),
+    sa.Column("place", sa.Integer, nullable=False),  # 1, 2, … in its session
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("answer", sa.Text, nullable=False),
+    sa.Column("profile", sa.JSON(none_as_null=True)),
+    sa.Column("citations", sa.JSON, nullable=False),
+    sa.Column("tool_calls", sa.JSON, nullable=False),
+    sa.Column("answered", sa.Boolean, nullable=False),
+    sa.Column("handed_over", sa.Boolean, nullable=False),
+    sa.Column("milliseconds", sa.Float, nullable=False),
+    sa.Column("started_at", Moment, nullable=False),
+    sa.Column("finished_at", Moment),
+    sa.UniqueConstraint("session_id", "place"),
+    sa.CheckConstraint("status IN ('open', 'complete', 'interrupted')", name="status"),
+)
+
+# The database itself keeps a session from having two turns open at once.
+sa.Index(
+    "one_open_turn",
+    turns.c.session_id,
+    unique=True,
+    sqlite_where=turns.c.status == "open",
+    postgresql_where=turns.c.status == "open",
+)
+
+events = sa.Table(
+    "shopbot_events",
+    metadata,
+    sa.Column("turn_id", sa.ForeignKey(turns.c.id, ondelete="CASCADE"), primary_key=True),
+    sa.Column("place", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("body", sa.JSON, nullable=False),
+)
+
+feedback = sa.Table(
+    "shopbot_feedback",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("turn_id", sa.ForeignKey(turns.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("thumb", sa.SmallInteger, nullable=False),
+    sa.Column("comment", sa.Text, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.CheckConstraint("thumb IN (-1, 1)", name="thumb"),
+)
+
+
+# ---------------------------------------------------------------- opening
+
+
+def address(url_or_path: str | Path) -> URL:
+    """A database URL as it is; anything else is the path of an SQLite file, whose folder is created.
+
+    Raises:
+        UsageError: not a URL that can be read, a folder where a file is meant, SQLite without a file.
+        StoreError: the folder cannot be created.
+    """
+    if "://" not in str(url_or_path):
+        url = URL.create("sqlite", database=str(Path(url_or_path).expanduser().absolute()))
+    else:
+        try:
+            url = make_url(str(url_or_path))
+        except ArgumentError as problem:
+            raise UsageError(
+                f"{url_or_path!r} is no database URL; for example sqlite:///path/shop.sqlite3"
+            ) from problem
+    if url.get_backend_name() == "sqlite":
+        _prepare_file(url.database)
+    return url
+
+
+def _prepare_file(database: str | None) -> None:
+    if database in (None, "", ":memory:"):
+        raise UsageError("the store needs a file: turns must outlive the process. Give a path; a temporary one will do")
+    file = Path(str(database))
+    if file.is_dir():
+        raise UsageError(f"{file} is a folder; name a file in it, for example {file / 'shopbot.sqlite3'}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise StoreError(f"the folder of {file} cannot be created: {problem}. Choose another path") from problem
+
+
+def connect(url: URL) -> sa.Engine:
+    """An engine with our JSON and, on SQLite, our settings on every connection. Opens nothing yet."""
+    engine = sa.create_engine(url, json_serializer=wire.dumps)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:
+    # The driver must not open transactions on its own: it would begin them without the write lock, and a read that
+    # turns into a write then fails at once instead of waiting its turn.
+    connection.isolation_level = None
+    for setting in (
+        f"busy_timeout = {BUSY_SECONDS * 1000}",
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+        "foreign_keys = ON",
+    ):
+        connection.execute(f"PRAGMA {setting}").close()
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """One transaction that holds the right to write from its first statement on; all of it is kept, or none."""
+    with meaning(engine.url), engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield connection
+
+
+@contextmanager
+def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A connection to read with; waits for no writer."""
+    with meaning(engine.url), engine.connect() as connection:
+        yield connection
+
+
+# ---------------------------------------------------------------- migrations
+
+
+def migrate(engine: sa.Engine) -> None:
+    """Bring the database up to HEAD; at once if it is there. Two processes may do this at the same time.
+
+    Raises:
+        StoreError: it cannot be read or written, or a newer shopbot has written it.
+    """
+    with reading(engine) as connection:
+        if _revision(connection) == HEAD:
+            return
+    with writing(engine) as connection:
+        if _revision(connection) != HEAD:
+            _upgrade(connection)
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table(VERSION_TABLE):
+        return None
+    return connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar()  # noqa: S608 (a constant)
+
+
+def _upgrade(connection: sa.Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as problem:
+        raise StoreError(
+            f"{_name(connection.engine.url)} is at revision {_revision(connection)}, which this shopbot does not know: "
+            "a newer one has written it. Upgrade shopbot, or name another file"
+        ) from problem
+
+
+# ---------------------------------------------------------------- errors
+
+_NEXT_STEPS = {
+    "is locked": "another process is writing and does not stop; try again, or end that process",
+    "is full": "free some space, or name a file on another disk",
+    "is malformed": "the file is damaged: put back a backup, or rescue what can be read with `sqlite3 FILE .recover`",
+    "is not a database": "this file is something else: name another",
+    "unable to open": "check that the folder exists and may be written by this user",
+    "readonly": "the file or its folder may not be written by this user: change the rights, or name another",
+    "disk I/O error": "the disk or its quota refuses: check `df` and the system's log, or name a file on another disk",
+    "QueuePool limit": "too many threads wait for the database at once: let fewer turns run, or see what blocks it",
+}
+
+
+@contextmanager
+def meaning(url: URL) -> Iterator[None]:
+    """The one place where the database's errors become ours: StoreError, with what to do next."""
+    try:
+        yield
+    except (StatementError, PoolTimeout, sqlite3.Error) as problem:
+        if isinstance(ours := getattr(problem, "orig", None), ShopbotError):  # a value that cannot be stored
+            raise ours from problem
+        cause = str(getattr(problem, "orig", None) or problem).strip()
+        step = next((step for sign, step in _NEXT_STEPS.items() if sign in cause), "see the cause above")
+        raise StoreError(f"the database {_name(url)} failed: {cause}. What to do: {step}") from problem
+
+
+def _name(url: URL) -> str:
+    return str(url.database) if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
+
+
+# ---------------------------------------------------------------- who is in a turn
+
+
+class TurnLocks:
+    """The sessions that have a turn running now, in this process and in the others on this machine.
+
+    Between processes it is one byte a session, locked by the operating system in a file beside the database: such a
+    lock goes with its process, however that ends, so a crash leaves nothing to wait for. Where there is no such file or
+    lock (another database, Windows) only this process is seen; the store then refuses the older of two turns when it
+    is to be finished. So it does if a second Store on the same file is closed in this process: that drops the locks of both.
+    """
+
+    def __init__(self, url: URL) -> None:
+        self._guard = threading.RLock()  # `release` may come from the garbage collector, in the midst of `take`
+        self._held: set[str] = set()
+        self._file = None
+        if url.get_backend_name() == "sqlite":
+            try:
+                self._file = open(f"{url.database}-turns", "ab")  # noqa: SIM115 (held open: its locks are the point)
+            except OSError as problem:
+                raise StoreError(f"{url.database}-turns cannot be written: {problem}. Name another path") from problem
+
+    def take(self, session_id: str) -> bool:
+        """True if the session had no turn running and now has this one."""
+        with self._guard:
+            if session_id in self._held or not self._lock(session_id, on=True):
+                return False
+            self._held.add(session_id)
+            return True
+
+    def release(self, session_id: str) -> None:
+        """The session's turn is over. A session that was not taken is passed over."""
+        with self._guard:
+            if session_id in self._held:
+                self._held.discard(session_id)
+                self._lock(session_id, on=False)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        if self._file is not None:
+            self._file.close()
+
+    def _lock(self, session_id: str, *, on: bool) -> bool:
+        try:
+            import fcntl
+        except ImportError:
+            return True
+        if self._file is None or self._file.closed:
+            return True
+        place = int.from_bytes(blake2b(session_id.encode(), digest_size=7).digest(), "big")
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB if on else fcntl.LOCK_UN, 1, place)
+        except OSError:
+            return False
+        return True

@@ -116,6 +116,11 @@ class Order:
         goods = sum((item.price * item.quantity for item in self.items), Decimal(0))
         return goods + self.shipping_fee - self.discount
 
+    @property
+    def is_closed(self) -> bool:
+        """True once nothing more is on its way to the shopper: delivered, cancelled, returned or exchanged."""
+        return self.status.casefold().startswith(("deliver", "cancel", "return", "exchange", "refund", "complete"))
+
 
 @dataclass(frozen=True, slots=True)
 class Account:

@@ -1,0 +1,195 @@
+"""The draft: an answer put together from sources, with no model.
+
+Each step of a turn yields a draft of its own (sentences of passages, a template over a tool's result, an approved
+line); `combine` makes one answer of them, at most 3 sentences or 80 words, lists excepted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from shopbot.compose_orders import compose_account, compose_order, compose_orders
+from shopbot.compose_products import cite_product, compose_products
+from shopbot.phrases import Phrases
+from shopbot.types import Citation, Draft, ScoredSentence, ToolCall
+from shopbot.understand import CJK
+
+MOST_SENTENCES = 3
+MOST_WORDS = 80
+
+SURE = 0.5
+"""A sentence that scores this much answers the question; set on the development questions (benchmarks/answers)."""
+NEAR = 0.35
+"""One that scores this much is offered as the closest there is; below it nothing is quoted."""
+WORTH = 0.6
+"""A further sentence is said where it scores at least this share of the best."""
+
+
+def compose_passages(sentences: Sequence[ScoredSentence], phrases: Phrases) -> Draft:
+    """The sentences that answer, in the order in which their documents say them; or that nothing does."""
+    best = max((sentence.score for sentence in sentences), default=0.0)
+    if best < NEAR:
+        return Draft((phrases.line("no_source"), phrases.line("offer_person")), answered=False, fixed=True)
+    chosen = [sentence for sentence in sentences if sentence.score >= WORTH * best][:MOST_SENTENCES]
+    if best < SURE:
+        chosen = chosen[:2]
+    order = {passage: place for place, passage in reversed(list(enumerate(s.passage.id for s in sentences)))}
+    chosen.sort(key=lambda sentence: (order[sentence.passage.id], sentence.place))
+    said = [_whole(sentence.text) for sentence in chosen]
+    if best < SURE:
+        said.insert(0, phrases.line("closest"))
+    return Draft(
+        tuple(dict.fromkeys(said)), tuple(cite_passage(sentence) for sentence in chosen), answered=best >= SURE
+    )
+
+
+def cite_passage(sentence: ScoredSentence) -> Citation:
+    """The passage behind a sentence, whole, so that a reader can check it."""
+    return Citation(sentence.passage.source, sentence.passage.text, sentence.passage.title)
+
+
+def compose_line(line: str, phrases: Phrases, answered: bool = True, fields: Mapping[str, str] | None = None) -> Draft:
+    """An approved line, which no model may word again."""
+    return Draft((phrases.line(line, **dict(fields or {})),), answered=answered, fixed=True)
+
+
+def compose_call(call: ToolCall, question: str, phrases: Phrases) -> Draft:
+    """A tool's result in words, or why there is none."""
+    if call.status == "refused":
+        return _refused(call, phrases)
+    if call.status != "done":
+        return compose_line("tool_failed", phrases, answered=False)
+    say = _TEMPLATES.get(call.name, _plain)
+    return say(call, question, phrases)
+
+
+def _refused(call: ToolCall, phrases: Phrases) -> Draft:
+    reason = str(call.result["reason"])
+    if reason == "log in first":
+        return compose_line("log_in", phrases, answered=False)
+    if named := call.arguments.get("order_id"):
+        return compose_line("not_yours", phrases, answered=False, fields={"id": _printable(str(named))})
+    return compose_line("refused", phrases, answered=False, fields={"reason": reason})
+
+
+def _printable(text: str) -> str:
+    """An id as the shopper or a model gave it, safe to repeat."""
+    return re.sub(r"[^\w#\- ]", "", text)[:40]
+
+
+def _details(call: ToolCall, question: str, phrases: Phrases) -> Draft:
+    """One product: its row, and its description."""
+    product = call.result["products"][0]
+    rows = compose_products(call, phrases)
+    description = str(product["description"])
+    return Draft((*rows.sentences, description) if description else rows.sentences, (cite_product(product, phrases),))
+
+
+def _plain(call: ToolCall, question: str, phrases: Phrases) -> Draft:
+    """The result of a shop's own tool: its `say` where it has one, else its fields one by one."""
+    result: Any = call.result
+    if isinstance(result, str):
+        lines = [result]
+    elif isinstance(result, Mapping) and "say" in result:
+        lines = [str(result["say"])]
+    elif isinstance(result, Mapping):
+        lines = [f"{name}: {value}" for name, value in result.items() if not isinstance(value, dict | list)]
+        lines = [f"\n- {line}" for line in lines] if len(lines) > 1 else lines
+    else:
+        lines = [str(result)]
+    return Draft(tuple(lines), (Citation(f"tool:{call.name}", "\n".join(lines)),), answered=bool(lines))
+
+
+_TEMPLATES: Mapping[str, Callable[[ToolCall, str, Phrases], Draft]] = {
+    "search_products": lambda call, question, phrases: compose_products(call, phrases),
+    "compare_products": lambda call, question, phrases: compose_products(call, phrases),
+    "product_details": _details,
+    "get_order": compose_order,
+    "list_orders": compose_orders,
+    "my_account": compose_account,
+}
+
+
+# ---------------------------------------------------------------- one answer of several
+
+
+def combine(drafts: Sequence[Draft], phrases: Phrases) -> Draft:
+    """One draft for the turn. What answers comes first; that nothing was found is said once, and only if nothing was."""
+    answering = [draft for draft in drafts if draft.answered] or _silent_ones(drafts)
+    if not answering:
+        return compose_line("no_source", phrases, answered=False)
+    sentences = _within_measure(answering)
+    if (
+        not any(draft.answered for draft in drafts)
+        and phrases.line("offer_person") not in sentences
+        and _may_offer(answering)
+    ):
+        sentences.append(phrases.line("offer_person"))
+    citations = {(cite.source, cite.title): cite for draft in answering for cite in draft.citations}
+    return Draft(
+        tuple(sentences),
+        tuple(citations.values()),
+        answered=any(draft.answered for draft in drafts),
+        fixed=all(draft.fixed for draft in answering),
+    )
+
+
+def _silent_ones(drafts: Sequence[Draft]) -> list[Draft]:
+    """Without an answer: what comes closest with its source, and what was refused; "not found" only where alone."""
+    with_source = [draft for draft in drafts if draft.citations]
+    if with_source:
+        return with_source[:1] + [draft for draft in drafts if draft.fixed and draft is not drafts[0]][:1]
+    return list(drafts[-1:])
+
+
+def _may_offer(drafts: Sequence[Draft]) -> bool:
+    return any(not draft.fixed for draft in drafts)
+
+
+def _within_measure(drafts: Sequence[Draft]) -> list[str]:
+    """Sentences in rounds (the first of each draft, then the second, …) while the measure holds; lists stay whole."""
+    if len(drafts) == 1:
+        return _cut(list(drafts[0].sentences))
+    chosen: set[tuple[int, int]] = set()
+    words = count = 0
+    for place in range(max(len(draft.sentences) for draft in drafts)):
+        for number, draft in enumerate(drafts):
+            if place >= len(draft.sentences):
+                continue
+            sentence = draft.sentences[place]
+            if not sentence.startswith("\n"):
+                words += count_words(sentence)
+                count += 1
+                if place and count > MOST_SENTENCES and words > MOST_WORDS:
+                    continue
+            chosen.add((number, place))
+    return list(dict.fromkeys(drafts[number].sentences[place] for number, place in sorted(chosen)))
+
+
+def _cut(sentences: list[str]) -> list[str]:
+    """The first sentences of one draft: three, or more of them while they have no more than 80 words."""
+    kept: list[str] = []
+    words = count = 0
+    for sentence in sentences:
+        words += count_words(sentence)
+        count += not sentence.startswith("\n")
+        if count > MOST_SENTENCES and words > MOST_WORDS:
+            break
+        kept.append(sentence)
+    return kept
+
+
+def count_words(text: str) -> int:
+    """Words of a text; one and a half Chinese characters count as one."""
+    return len(re.findall(r"[A-Za-z0-9£$€¥][^\s\u3400-\u9fff]*", text)) + round(len(CJK.findall(text)) / 1.5)
+
+
+def _whole(text: str) -> str:
+    """A sentence as it stands in the source, without list marks and Markdown, ending as a sentence does."""
+    plain = re.sub(r"\*\*|__|`", "", re.sub(r"^\s*(?:[-*•]|\d+[.)])\s+", "", text)).strip()
+    plain = re.sub(r"\s*\n\s*(?:[-*•]\s*)?", " ", plain)
+    if plain.endswith((".", "!", "?", "。", "！", "？", ":", "：", ")", "）", "”", '"')):
+        return plain
+    return plain + ("。" if CJK.search(plain[-1:]) else ".")

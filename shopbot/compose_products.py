@@ -1,0 +1,290 @@
+"""Rows of the catalog in words: cheapest, price, stock, options, comparison, or a short list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from shopbot.phrases import Phrases
+from shopbot.types import Citation, Draft, ToolCall
+
+MOST_ROWS = 5
+MOST_VERSIONS = 8
+
+View = Mapping[str, Any]
+"""A product as `reads.product_view` gives it, with the variants that fit."""
+
+
+def compose_products(call: ToolCall, phrases: Phrases) -> Draft:
+    """The answer to a query over products, each product cited as "product:ID"."""
+    found = call.result
+    products: list[View] = found["products"]
+    if not products:
+        return Draft((phrases.line("not_sold", words=_words(found, phrases)),), answered=False, fixed=True)
+    say = _SAY.get(_kind(found["asked"]), _listed)
+    sentences = say(products, found, phrases)
+    if found.get("relaxed"):
+        sentences = [phrases.line("relaxed", what=phrases.joined(found["relaxed"])), *sentences]
+    return Draft(tuple(sentences), tuple(cite_product(product, phrases) for product in products[:MOST_ROWS]))
+
+
+def cite_product(product: View, phrases: Phrases) -> Citation:
+    """The row of the catalog behind an answer, in words."""
+    versions = [
+        f"{phrases.version(product, variant)}: {_price(variant, phrases)}{_stock(variant, phrases)}"
+        for variant in product["variants"]
+    ]
+    attributes = [f"{name}: {value}" for name, value in product["attributes"].items()]
+    text = "\n".join(part for part in (*versions, product["description"], "; ".join(attributes)) if part)
+    return Citation(f"product:{product['product_id']}", text, phrases.name(product))
+
+
+def _kind(asked: str) -> str:
+    return "attribute" if asked.startswith("attribute") else asked
+
+
+def _words(found: View, phrases: Phrases) -> str:
+    return phrases.joined([f"“{word}”" for word in found["words"]]) or (
+        "this" if phrases.language == "en" else "该商品"
+    )
+
+
+# ---------------------------------------------------------------- one way to say it for each thing asked
+
+
+def _extreme(products: Sequence[View], found: View, phrases: Phrases) -> list[str]:
+    """The cheapest or dearest rows; ties are all named."""
+    best = products[0]["variants"][0]["price"]
+    tied = [(product, product["variants"][0]) for product in products if product["variants"][0]["price"] == best]
+    names = phrases.joined([phrases.version(product, variant) for product, variant in tied[:MOST_ROWS]])
+    what = found.get("what", "")
+    lines = [
+        phrases.line(
+            found["asked"],
+            product=names,
+            price=phrases.money(best),
+            what=f" {what}" if what and phrases.language == "en" else what,
+        )
+    ]
+    if sold_out := found.get("cheaper_sold_out"):
+        name = phrases.version(sold_out, sold_out["variants"][0])
+        lines.append(phrases.line("cheaper_sold_out", product=name, price=_price(sold_out["variants"][0], phrases)))
+    return lines
+
+
+def _price_line(products: Sequence[View], found: View, phrases: Phrases) -> list[str]:
+    if len(products) > 2:
+        return _listed(products, found, phrases)
+    return [line for product in products for line in _price_of(product, phrases)]
+
+
+def _price_of(product: View, phrases: Phrases) -> list[str]:
+    """One price, or the span and a row for each version where they differ."""
+    prices = {variant["price"] for variant in product["variants"]} - {None}
+    if not prices:
+        return [phrases.line("no_price", product=phrases.name(product))]
+    if len(prices) == 1:
+        whole = len(product["variants"]) == 1
+        name = phrases.version(product, product["variants"][0]) if whole else phrases.name(product)
+        return [phrases.line("price", product=name, price=phrases.money(prices.pop()))]
+    low, high = min(prices, key=Decimal), max(prices, key=Decimal)
+    head = phrases.line(
+        "price_from_to", product=phrases.name(product), low=phrases.money(low), high=phrases.money(high)
+    )
+    return [head, *_versions(product, product["variants"], phrases)]
+
+
+def _stock_line(products: Sequence[View], found: View, phrases: Phrases) -> list[str]:
+    if len(products) > 2:
+        return _listed(products, found, phrases)
+    return [line for product in products for line in _stock_of(product, phrases)]
+
+
+def _stock_of(product: View, phrases: Phrases) -> list[str]:
+    here = [variant for variant in product["variants"] if variant["available"]]
+    whole = len(product["variants"]) == 1
+    if not here:
+        name = (
+            phrases.version(product, product["variants"][0]) if whole and product["variants"] else phrases.name(product)
+        )
+        return [phrases.line("sold_out", product=name)]
+    if len(here) == 1:
+        one = here[0]
+        name, price = phrases.version(product, one), phrases.money(one["price"])
+        if one["stock"] is not None:
+            return [phrases.line("in_stock_count", product=name, price=price, count=one["stock"])]
+        return [phrases.line("in_stock", product=name, price=price)]
+    return [phrases.line("in_stock_some", product=phrases.name(product)), *_versions(product, here, phrases)]
+
+
+def _versions(product: View, variants: Sequence[View], phrases: Phrases) -> list[str]:
+    rows = [
+        phrases.line(
+            "product_row",
+            product=phrases.version(product, variant, whole=False) or phrases.name(product),
+            price=_price(variant, phrases),
+            stock=_stock(variant, phrases),
+        )
+        for variant in variants[:MOST_VERSIONS]
+    ]
+    if len(variants) > MOST_VERSIONS:
+        rows.append(phrases.line("more_rows", count=len(variants) - MOST_VERSIONS))
+    return rows
+
+
+def _options(products: Sequence[View], found: View, phrases: Phrases) -> list[str]:
+    return [line for product in products[:2] for line in _options_of(product, found.get("options", ()), phrases)]
+
+
+def _options_of(product: View, asked: Sequence[str], phrases: Phrases) -> list[str]:
+    """Each option with its values, and which whole values are sold out."""
+    variants = product["variants"]
+    names = list(dict.fromkeys(name for variant in variants for name in variant["options"]))
+    chosen = [name for name in names if name in asked] or names
+    if not chosen:
+        return [phrases.line("no_options", product=phrases.name(product))]
+    parts = []
+    for name in chosen:
+        values = list(
+            dict.fromkeys(str(variant["options"][name]) for variant in variants if name in variant["options"])
+        )
+        parts.append(f"{name}: {phrases.listed(values)}")
+    lines = [phrases.line("options_line", product=phrases.name(product), options="; ".join(parts))]
+    gone = [
+        phrases.version(product, variant, whole=False).strip(" ()（）")
+        for variant in variants
+        if not variant["available"]
+    ]
+    if gone and len(variants) <= MOST_VERSIONS * 2:
+        lines.append(phrases.line("option_sold_out", versions="; ".join(gone)))
+    return lines
+
+
+def _count(products: Sequence[View], found: View, phrases: Phrases) -> list[str]:
+    if len(products) > 1:
+        return _listed(products, found, phrases)
+    product = products[0]
+    available = sum(1 for variant in product["variants"] if variant["available"])
+    return [
+        phrases.line(
+            "versions_count", product=phrases.name(product), count=len(product["variants"]), available=available
+        )
+    ]
+
+
+def _attribute(products: Sequence[View], found: View, phrases: Phrases) -> list[str]:
+    """The values of one attribute or option, for each product found."""
+    name = found["asked"].removeprefix("attribute").strip()
+    lines: list[str] = []
+    for product in products[:3]:
+        values = [product["attributes"][name]] if name in product["attributes"] else []
+        values += [str(variant["options"][name]) for variant in product["variants"] if name in variant["options"]]
+        if values:
+            value = phrases.listed(list(dict.fromkeys(values)))
+            lines.append(phrases.line("attribute", product=phrases.name(product), name=name, value=value))
+    return lines or [phrases.line("no_fact", product=phrases.name(products[0]))]
+
+
+def _compared(products: Sequence[View], found: View, phrases: Phrases) -> list[str]:
+    """A row each, which one is cheaper, and the attributes in which they differ."""
+    two = products[:2]
+    lines = [_row(product, phrases) for product in two]
+    lows = [_low(product) for product in two]
+    if len(two) == 2 and None not in lows:
+        cheaper = two[0] if Decimal(lows[0] or 0) < Decimal(lows[1] or 0) else two[1]
+        lines.append(
+            "\n"
+            + (
+                phrases.line("same_price")
+                if lows[0] == lows[1]
+                else phrases.line("cheaper_is", product=_one_name(cheaper, phrases))
+            )
+        )
+    if differences := _differences(two, phrases):
+        lines.append(phrases.line("difference", differences=phrases.listed(differences)))
+    return lines
+
+
+def _differences(products: Sequence[View], phrases: Phrases) -> list[str]:
+    facts = [_facts(product) for product in products]
+    names = [
+        name for name in facts[0] if all(name in each for each in facts) and len({each[name] for each in facts}) > 1
+    ]
+    return [
+        phrases.line("difference_part", name=name, values=" / ".join(each[name] for each in facts))
+        for name in names[:4]
+    ]
+
+
+def _facts(product: View) -> dict[str, str]:
+    """Attributes, and the options of the variant where only one is meant."""
+    options = product["variants"][0]["options"] if len(product["variants"]) == 1 else {}
+    return {
+        **{name: str(value) for name, value in options.items()},
+        **{name: str(value) for name, value in product["attributes"].items()},
+    }
+
+
+def _listed(products: Sequence[View], found: View, phrases: Phrases) -> list[str]:
+    if len(products) == 1:
+        return _details(products[0], phrases)
+    total = max(found.get("total", 0), len(products))
+    lines = [phrases.line("found_count", count=total), *(_row(product, phrases) for product in products[:MOST_ROWS])]
+    if total > MOST_ROWS:
+        lines.append(phrases.line("more_rows", count=total - MOST_ROWS))
+    return lines
+
+
+def _details(product: View, phrases: Phrases) -> list[str]:
+    head = (
+        _price_of(product, phrases) if len(product["variants"]) == 1 else [_row(product, phrases).strip("\n- ") + "."]
+    )
+    return head if len(product["variants"]) == 1 else [*head, *_options_of(product, (), phrases)]
+
+
+def _row(product: View, phrases: Phrases) -> str:
+    """One product in a list: its price, or the span of its versions."""
+    prices = [variant["price"] for variant in product["variants"] if variant["price"] is not None]
+    sold_out = "" if any(variant["available"] for variant in product["variants"]) else phrases.line("row_sold_out")
+    if not prices:
+        return phrases.line(
+            "product_row",
+            product=phrases.name(product),
+            price=phrases.line("no_price", product=phrases.name(product)),
+            stock=sold_out,
+        )
+    low, high = min(prices, key=Decimal), max(prices, key=Decimal)
+    price = phrases.money(low) if low == high else f"{phrases.money(low)}–{phrases.money(high)}"
+    return phrases.line("product_row", product=_one_name(product, phrases), price=price, stock=sold_out)
+
+
+def _one_name(product: View, phrases: Phrases) -> str:
+    """With its options where one variant is meant out of several."""
+    alone = len(product["variants"]) == 1 and product["variants_in_all"] > 1
+    return phrases.version(product, product["variants"][0]) if alone else phrases.name(product)
+
+
+def _low(product: View) -> str | None:
+    prices = [variant["price"] for variant in product["variants"] if variant["price"] is not None]
+    return min(prices, key=Decimal) if prices else None
+
+
+def _price(variant: View, phrases: Phrases) -> str:
+    return phrases.money(variant["price"]) if variant["price"] is not None else "–"
+
+
+def _stock(variant: View, phrases: Phrases) -> str:
+    return "" if variant["available"] else phrases.line("row_sold_out")
+
+
+_SAY: Mapping[str, Any] = {
+    "cheapest": _extreme,
+    "dearest": _extreme,
+    "price": _price_line,
+    "stock": _stock_line,
+    "options": _options,
+    "count": _count,
+    "attribute": _attribute,
+    "compare": _compared,
+}

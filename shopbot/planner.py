@@ -1,0 +1,343 @@
+"""What a turn needs: to answer from passages, to ask, to call a tool, to chat, or to hand over.
+
+A planner is an async generator of steps; the bot carries each out before it asks for the next, so a planner may look
+at what came back. `HeadPlanner` reads intent, catalog words and ids and needs no language model; `ModelPlanner` lets a
+tool-calling model choose. Both only propose: `Toolbox.call` checks every call in the same way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+
+from shopbot.catalog import Catalog, ProductQuery, orders_matching
+from shopbot.records import ShopData
+from shopbot.tools import ShopTool
+from shopbot.turn import LiveTurn, Question
+from shopbot.types import Order
+from shopbot.understand import id_pattern
+
+MOST_CALLS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Answer from passages; with `sources`, from these documents only."""
+
+    question: Question
+    text: str = ""
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Call a tool and answer from its result."""
+
+    tool: str
+    arguments: Mapping[str, Any]
+    question: Question
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Say an approved line of `lines.toml`: small talk, a question back, a refusal."""
+
+    line: str
+    fields: Mapping[str, str] = field(default_factory=dict[str, str])
+    answered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Give the conversation to a person."""
+
+    reason: str
+
+
+Step = Lookup | Call | Say | HandOver
+
+
+class Planner(Protocol):
+    """Yields the steps of a turn, one after another."""
+
+    def plan(self, turn: LiveTurn) -> AsyncIterator[Step]: ...
+
+
+# ---------------------------------------------------------------- planning by heads
+
+SMALL_TALK = frozenset({"greeting", "thanks", "goodbye", "are_you_bot", "insult"})
+ORDER_INTENTS = frozenset({"order_status", "order_list", "order_details", "order_changes"})
+WRITE_INTENTS = frozenset(
+    {"cancel_order", "change_address", "change_items", "return_items", "exchange_items", "redeem_gift_card"}
+)
+
+_OWN = re.compile(r"\b(?:my|mine|i|i've|i'm|we|our)\b|我|咱", re.IGNORECASE)
+_ORDER_WORD = re.compile(
+    r"\b(?:orders?|parcels?|packages?|purchases?|deliver(?:y|ies)|shipments?)\b|订单|包裹|快递|单子", re.IGNORECASE
+)
+_LATEST = re.compile(r"\b(?:last|latest|newest|most recent|recent)\b|最近|最新|上一个|上个|上次|刚", re.IGNORECASE)
+_POINTING = re.compile(
+    r"\b(?:it|its|that|this|they|them|these|those|the same|one)\b|它|这个|那个|这款|那款|该", re.IGNORECASE
+)
+_FOLLOWING = re.compile(
+    r"^\s*(?:and|or|what about|how about|what if|also|so|but)\b|^(?:那|那么|还有|如果)", re.IGNORECASE
+)
+
+# Words shoppers use for a status, as beginnings of the words that shops' records use for it.
+_STATUS_WORDS = (
+    ("pending", r"pending|open|not (?:yet )?(?:shipped|sent|processed)|未发货|待处理|没发货"),
+    ("processed", r"processed|being prepared|packed|已处理"),
+    ("shipped", r"shipped|in transit|on (?:its|their|the) way|已发货|在路上|运输中"),
+    ("delivered", r"delivered|arrived|received|已送达|已签收|收到"),
+    ("cancel", r"cancel(?:l)?ed|已取消|取消了"),
+    ("return", r"returned|sent back|已退货|退掉"),
+    ("exchange", r"exchanged|swapped|已换货"),
+)
+
+
+class HeadPlanner:
+    """Plans from the intent of each question, the words of the catalog, and the ids of the shop.
+
+    `tools` are the names that exist: a write intent whose tool is missing is answered with what the policy says.
+    """
+
+    def __init__(self, catalog: Catalog, data: ShopData, tools: Sequence[str]) -> None:
+        self._catalog = catalog
+        self._data = data
+        self._tools = frozenset(tools)
+        self._order_ids = id_pattern(list(data.orders))
+
+    async def plan(self, turn: LiveTurn) -> AsyncIterator[Step]:
+        """The steps for each question of the message in turn."""
+        for question in turn.questions:
+            for step in self._steps(question, turn):
+                yield step
+
+    def _steps(self, question: Question, turn: LiveTurn) -> Iterator[Step]:
+        intent, query = question.guess.intent, self._catalog.parse(question.text, question.language)
+        ids = self._ids(question.text)
+        if not ids and (small := self._small_talk(question, query)) is not None:
+            yield small
+        elif ids or self._about_orders(question, query, turn):
+            yield from self._orders(question, turn, ids)
+        elif intent == "account_details" and (question.guess.confidence >= 0.5 or _OWN.search(question.text)):
+            yield Call("my_account", {}, question) if not turn.shopper.is_visitor else Say("log_in")
+        elif self._about_products(question, query, turn):
+            yield from self._products(question, query, turn)
+        else:
+            yield from self._knowledge(question, query, turn)
+
+    # ---- which family a question belongs to
+
+    def _small_talk(self, question: Question, query: ProductQuery) -> Step | None:
+        guess = question.guess
+        if guess.confidence < 0.5 or guess.similarity < 0.55:
+            return None
+        if guess.intent == "talk_to_person":
+            return HandOver("the shopper asks for a person")
+        plain = query.names_nothing or guess.similarity >= 0.85
+        if guess.intent in SMALL_TALK and plain:
+            return Say(guess.intent)
+        if (
+            guess.intent == "out_of_scope"
+            and query.names_nothing
+            and guess.confidence >= 0.75
+            and not _ORDER_WORD.search(question.text)
+        ):
+            return Say("out_of_scope", answered=False)
+        return None
+
+    def _about_orders(self, question: Question, query: ProductQuery, turn: LiveTurn) -> bool:
+        """An order intent counts where the text speaks of the shopper's own orders: rules are asked about too."""
+        if question.guess.intent not in ORDER_INTENTS | WRITE_INTENTS:
+            own_product = question.guess.intent.startswith("product_") and re.search(
+                r"\bmy\b|我(?:的|买|订)", question.text
+            )
+            return bool(own_product and not turn.shopper.is_visitor and self._orders_with(question.text, turn))
+        if question.guess.confidence >= 0.5:
+            return True
+        return bool(_OWN.search(question.text) or ("order_id" in turn.state and _POINTING.search(question.text)))
+
+    def _about_products(self, question: Question, query: ProductQuery, turn: LiveTurn) -> bool:
+        operates = bool(
+            query.sort or query.aspect or query.compare or query.min_price or query.max_price or query.in_stock
+        )
+        named = not query.names_nothing
+        if question.guess.intent.startswith("product_"):
+            return named or operates or bool(turn.state.get("products")) or question.guess.confidence >= 0.5
+        sure_of_policy = question.guess.intent.startswith("policy_") and question.guess.confidence >= 0.75
+        return bool(
+            operates and (query.products or query.categories or query.brands or query.terms) and not sure_of_policy
+        )
+
+    # ---- orders
+
+    def _orders(self, question: Question, turn: LiveTurn, ids: Sequence[str]) -> Iterator[Step]:
+        if turn.shopper.is_visitor:
+            yield from self._visitor(question, ids)
+            return
+        intent = question.guess.intent
+        rules = intent in WRITE_INTENTS or intent == "order_changes" or intent.startswith("policy_")
+        for order_id in ids or self._which_order(question, turn):
+            yield Call("get_order", {"order_id": order_id}, question)
+            if rules and (order := self._data.order(order_id)) is not None and order.shopper_id == turn.shopper.id:
+                yield Lookup(question, self._with_status(question, order))
+            return
+        if rules:
+            yield Lookup(question)
+            yield Say("cannot_act", answered=False) if intent in WRITE_INTENTS else Call("list_orders", {}, question)
+        else:
+            yield Call("list_orders", self._narrowed(question, turn), question)
+
+    def _visitor(self, question: Question, ids: Sequence[str]) -> Iterator[Step]:
+        """A visitor may mean the rule and not an order of theirs: look first, unless they name an order."""
+        if not ids and question.guess.confidence < 0.5:
+            yield Lookup(question)
+        yield Say("log_in", answered=False)
+
+    def _which_order(self, question: Question, turn: LiveTurn) -> list[str]:
+        """The one order that is meant, or none where it could be several."""
+        orders = self._data.orders_of(turn.shopper.id or "")
+        text = question.text
+        holding = orders_matching(orders, text, self._catalog)
+        if len(holding) == 1:
+            return [holding[0].id]
+        if "order_id" in turn.state and not holding and (_POINTING.search(text) or _FOLLOWING.search(text)):
+            return [turn.state["order_id"]]
+        if question.guess.intent == "order_list" or self._status_word(text):
+            return []
+        candidates = holding or orders
+        if question.guess.intent == "order_status" and not _LATEST.search(text):
+            candidates = [order for order in candidates if not order.is_closed] or candidates[:1]
+        if _LATEST.search(text):
+            candidates = candidates[:1]
+        return [candidates[0].id] if len(candidates) == 1 else []
+
+    def _narrowed(self, question: Question, turn: LiveTurn) -> dict[str, Any]:
+        """The arguments of list_orders that the words call for."""
+        arguments: dict[str, Any] = {}
+        if status := self._status_word(question.text):
+            arguments["status"] = status
+        elif question.guess.intent == "order_status" and not _LATEST.search(question.text):
+            arguments["open"] = True
+        if holding := self._orders_with(question.text, turn):
+            arguments["order_ids"] = [order.id for order in holding]
+        return arguments
+
+    def _orders_with(self, text: str, turn: LiveTurn) -> list[Order]:
+        return orders_matching(self._data.orders_of(turn.shopper.id or ""), text, self._catalog)
+
+    def _status_word(self, text: str) -> str | None:
+        return next((status for status, words in _STATUS_WORDS if re.search(words, text, re.IGNORECASE)), None)
+
+    def _with_status(self, question: Question, order: Order) -> str:
+        """The rule for an order of this status: "can it be cancelled" means a pending one, or a delivered one."""
+        return (
+            f"{question.text} {order.status} order" if question.language == "en" else f"{question.text} {order.status}"
+        )
+
+    def _ids(self, text: str) -> list[str]:
+        return [found.strip() for found in self._order_ids.findall(text)] if self._order_ids else []
+
+    # ---- products
+
+    def _products(self, question: Question, query: ProductQuery, turn: LiveTurn) -> Iterator[Step]:
+        named = query.products or (tuple(turn.state.get("products", ())) if query.names_nothing else ())
+        request = question.text if not query.names_nothing else self._about_the_same(question, turn)
+        if question.guess.intent == "product_detail" and len(named) == 1 and not (query.sort or query.compare):
+            yield Lookup(question, sources=(f"product:{named[0]}",))
+            if turn.last_answered:
+                return
+        if query.names_nothing and request == question.text and not (query.sort or query.unknown):
+            yield Lookup(question)
+            if not turn.last_answered:
+                yield Say("which_product", answered=False)
+            return
+        yield Call("search_products", {"request": request}, question)
+
+    def _about_the_same(self, question: Question, turn: LiveTurn) -> str:
+        """ "And in red?" is about the product last talked of: say its name."""
+        names = [
+            product.name for one in turn.state.get("products", ()) if (product := self._data.product(one)) is not None
+        ]
+        return " ".join([*names[:1], question.text])
+
+    # ---- everything that is written down
+
+    def _knowledge(self, question: Question, query: ProductQuery, turn: LiveTurn) -> Iterator[Step]:
+        text = question.text
+        if _FOLLOWING.search(text) and len(text) < 60 and (before := turn.state.get("question")):
+            text = f"{before} {text}"
+        yield Lookup(question, text)
+        if (
+            not turn.last_answered
+            and (query.products or query.categories)
+            and not question.guess.intent.startswith("policy_")
+        ):
+            yield Call("search_products", {"request": question.text}, question)
+
+
+# ---------------------------------------------------------------- planning by a model
+
+_LOOK_UP: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "look_up",
+        "description": "Find what the shop's policies and product descriptions say about a question.",
+        "parameters": {
+            "type": "object",
+            "properties": {"question": {"type": "string", "description": "the question in full words"}},
+            "required": ["question"],
+        },
+    },
+}
+
+
+class ModelPlanner:
+    """A tool-calling chat model chooses the steps, at most `MOST_CALLS`; it never sees whose data it works on.
+
+    What it says is not shown: the answer is composed from the results, like any other. Where it calls nothing, every
+    question is looked up.
+    """
+
+    def __init__(self, model: BaseChatModel, tools: Sequence[ShopTool], system: str) -> None:
+        self._model = model.bind_tools([*(tool.schema for tool in tools), _LOOK_UP])
+        self._system = system
+
+    async def plan(self, turn: LiveTurn) -> AsyncIterator[Step]:
+        """Ask the model for calls until it makes none."""
+        messages: list[Any] = [SystemMessage(self._system)]
+        for asked, answered in turn.history[-6:]:
+            messages += [HumanMessage(asked), AIMessage(answered)]
+        messages.append(HumanMessage(turn.message))
+        made = 0
+        while made < MOST_CALLS:
+            reply = await self._model.ainvoke(messages)
+            calls = reply.tool_calls[: MOST_CALLS - made] if isinstance(reply, AIMessage) else []
+            if not calls:
+                break
+            messages.append(reply)
+            for call in calls:
+                made += 1
+                yield self._step(call["name"], call["args"], call["id"] or str(made), turn)
+                messages.append(ToolMessage(_result(turn), tool_call_id=call["id"] or str(made)))
+        if not made:
+            for question in turn.questions:
+                yield Lookup(question)
+
+    def _step(self, name: str, arguments: dict[str, Any], call_id: str, turn: LiveTurn) -> Step:
+        question = turn.questions[0]
+        if name == "look_up":
+            return Lookup(question, str(arguments.get("question", question.text)))
+        return Call(name, arguments, question, call_id)
+
+
+def _result(turn: LiveTurn) -> str:
+    """What the latest step brought, as the model may read it."""
+    return turn.drafts[-1].text if turn.drafts else ""

@@ -1,0 +1,59 @@
+"""One turn in the making: what the parts of the bot read from it and add to it. It lives in one task only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from shopbot.types import Draft, Language, Profile, Retrieved, Shopper, ToolCall
+from shopbot.understand import Array, Guess
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question of the message. `vector` (d,) is its query embedding; `masked` has products replaced by "item"."""
+
+    text: str
+    language: Language
+    guess: Guess
+    vector: Array
+    masked: str = ""
+
+
+@dataclass(slots=True)
+class LiveTurn:
+    """The shopper's message, what was understood, and what the steps so far have brought.
+
+    `state` is what the session remembers between turns: the order, the products and the question last talked of.
+    """
+
+    message: str
+    shopper: Shopper
+    session: str
+    id: str = ""
+    language: Language = "en"
+    questions: tuple[Question, ...] = ()
+    profile: Profile = field(default_factory=Profile)
+    history: tuple[tuple[str, str], ...] = ()
+    state: dict[str, Any] = field(default_factory=dict[str, Any])
+    calls: list[ToolCall] = field(default_factory=list[ToolCall])
+    retrieved: list[Retrieved] = field(default_factory=list[Retrieved])
+    drafts: list[Draft] = field(default_factory=list[Draft])
+    handed_over: bool = False
+    timings: dict[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def last_answered(self) -> bool:
+        """True if the latest step brought an answer."""
+        return bool(self.drafts) and self.drafts[-1].answered
+
+    def remember(self, call: ToolCall) -> None:
+        """Keep what was talked of, for "it" and "that one" in the next turn."""
+        if call.status != "done" or not isinstance(call.result, Mapping):
+            return
+        result: Mapping[str, Any] = call.result
+        if order := result.get("order"):
+            self.state["order_id"] = order["order_id"]
+        if products := result.get("products"):
+            self.state["products"] = [product["product_id"] for product in products[:2]]

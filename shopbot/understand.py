@@ -1,0 +1,209 @@
+"""What a message says: its language, the questions in it, and for each the nearest intent.
+
+Intents are found by nearest labelled examples: cosine of sentence vectors beside cosine of character n-grams,
+the n-grams alone where the embedder does not read the language. The examples are ours (`intents.toml`, without any
+product noun) and the shop's own labelled utterances. A trained head takes this place where there is one.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shopbot.types import Language
+
+CJK = re.compile(r"[\u3400-\u9fff]")
+_WORD = re.compile(r"[A-Za-z']+")
+Array = NDArray[np.float32]
+
+
+def detect_language(text: str) -> Language:
+    """Chinese where Chinese characters are at least a third of the letters, counting a Latin word as one letter."""
+    han = len(CJK.findall(text))
+    return "zh" if han and han * 2 >= len(_WORD.findall(text)) else "en"
+
+
+# ---------------------------------------------------------------- the questions of a message
+
+_SENTENCE = re.compile(
+    r"(?<=[?!？！。\n])\s*|(?<=[a-z0-9\u3400-\u9fff)\"']\.)\s+(?=[A-Z\u3400-\u9fff\"'I])|[;；]\s*", re.UNICODE
+)
+_ASKS = (
+    r"(?:how|what|what's|whats|when|where|which|who|why|can|could|do|does|did|is|are|am|was|were|will|would|should|may|have|has|"
+    r"tell me|show me|give me|i(?:'d| would) (?:also )?like|i(?: also)? (?:want|need))"
+)
+_JOINT = re.compile(
+    rf"(?:,\s*|\s+)(?:and also|and then|and|also|plus|as well as|but)\s+(?=(?:also\s+)?{_ASKS}\b)", re.IGNORECASE
+)
+_JOINT_ZH = re.compile(
+    r"[，,]\s*(?=(?:另外|还有|以及|顺便|同时|而且|请问|那么?))|(?:另外|还有|以及|顺便)[，,]?\s*(?=.{4,})"
+)
+_QUESTION = re.compile(
+    rf"[?？]\s*$|^(?:and |also |so |but |ok(?:ay)?,? |please |then )*{_ASKS}\b|[吗呢么]\W*$|多[少久长大重]|几|哪|谁|怎么|什么|能不能|可以|是否",
+    re.IGNORECASE,
+)
+_OPENER = re.compile(
+    r"^\s*(?:hi|hello|hey|good (?:morning|afternoon|evening|day)|dear \w+|你好|您好|嗨|在吗)(?: there| all| team)?[\s,.!，。！~～]+(?=\S)",
+    re.IGNORECASE,
+)
+
+
+def split_questions(message: str, most: int = 3) -> list[str]:
+    """The questions of a message, at most `most`; statements go with the question that they lead up to.
+
+    "My kettle leaks. What now? And where is my order?" has two: the statement belongs to the first.
+    """
+    text = _OPENER.sub("", message.strip())
+    parts = [part for sentence in _SENTENCE.split(text) if sentence for part in _parts(sentence)]
+    merged: list[str] = []
+    lead = ""
+    for part in parts:
+        if _QUESTION.search(part) and len(CJK.findall(part)) + len(_WORD.findall(part)) >= 2:
+            merged.append(f"{lead} {part}".strip())
+            lead = ""
+        else:
+            lead = f"{lead} {part}".strip()
+    if lead:
+        merged = (
+            [
+                f"{merged[-1]} {lead}",
+            ]
+            if len(merged) == 1
+            else [*merged, lead]
+        )
+        if len(merged) > 1 and not _worth_a_question(lead):
+            merged.pop()
+    return merged[:most] if merged else [message.strip()]
+
+
+def _parts(sentence: str) -> list[str]:
+    parts = [part.strip() for joint in _JOINT.split(sentence) for part in _JOINT_ZH.split(joint)]
+    return [clause for part in parts if part for clause in _clauses_zh(part)]
+
+
+def _clauses_zh(part: str) -> list[str]:
+    """Chinese joins two questions with a bare comma: split there where every clause asks something."""
+    clauses = [clause for clause in re.split(r"[，,]\s*", part) if clause]
+    asks = all(CJK.search(clause) and _QUESTION.search(clause) for clause in clauses)
+    return clauses if asks else [part]
+
+
+def _worth_a_question(text: str) -> bool:
+    return len(CJK.findall(text)) + 2 * len(_WORD.findall(text)) >= 6
+
+
+# ---------------------------------------------------------------- intents
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A labelled utterance."""
+
+    text: str
+    intent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """An intent with its share of the evidence in [0, 1] and the similarity of the nearest example in [-1, 1]."""
+
+    intent: str
+    confidence: float
+    similarity: float
+
+
+class Encoder(Protocol):
+    """What is asked of an embedder: `knowledge.embed.SentenceEmbedder` is one."""
+
+    def embed_array(self, texts: Sequence[str], query: bool = False) -> Array: ...
+
+    def reads(self, language: str) -> bool: ...
+
+
+def built_in_examples() -> list[Example]:
+    """The examples that ship with shopbot."""
+    table = tomllib.loads(resources.files("shopbot").joinpath("intents.toml").read_text(encoding="utf-8"))
+    return [
+        Example(text, intent)
+        for intent, by_language in table.items()
+        for texts in by_language.values()
+        for text in texts
+    ]
+
+
+class NearestIntents:
+    """Intent by nearest examples. `vectors` (n, d) are the examples' L2-normalised sentence vectors, in order."""
+
+    dense_weight = 0.75
+    sharpness = 14.0
+
+    def __init__(self, examples: Sequence[Example], vectors: Array) -> None:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        self._intents = sorted({example.intent for example in examples})
+        self._rows = np.array([self._intents.index(example.intent) for example in examples])
+        self._vectors = vectors
+        self._vectorizer: Any = TfidfVectorizer(analyzer=_grams, sublinear_tf=True, dtype=np.float32)
+        self._grams: Any = self._vectorizer.fit_transform([example.text for example in examples])
+
+    def guess(self, texts: Sequence[str], vectors: Array | None) -> list[Guess]:
+        """One guess a text; `vectors` is (len(texts), d), or None where the embedder does not read the language."""
+        scores = np.asarray((self._vectorizer.transform(texts) @ self._grams.T).todense(), dtype=np.float32)
+        if vectors is not None:
+            scores = self.dense_weight * (vectors @ self._vectors.T) + (1 - self.dense_weight) * scores
+        return [self._decide(row) for row in scores]
+
+    def _decide(self, row: Array) -> Guess:
+        """An intent counts by its two nearest examples: one odd example does not carry it alone."""
+        evidence = np.empty(len(self._intents), dtype=np.float32)
+        for number in range(len(self._intents)):
+            best = np.sort(row[self._rows == number])[-2:]
+            evidence[number] = 0.7 * best[-1] + 0.3 * best[0]
+        weights = np.exp(self.sharpness * (evidence - evidence.max()))
+        winner = int(evidence.argmax())
+        return Guess(
+            self._intents[winner], float(weights[winner] / weights.sum()), float(row[self._rows == winner].max())
+        )
+
+
+def _grams(text: str) -> list[str]:
+    """Words, and character 3- and 4-grams inside them; single and paired characters of Chinese."""
+    lowered = text.lower()
+    grams: list[str] = []
+    for word in _WORD.findall(lowered):
+        grams.append(word)
+        padded = f" {word} "
+        grams.extend(padded[i : i + n] for n in (3, 4) for i in range(len(padded) - n + 1))
+    han = "".join(CJK.findall(lowered))
+    grams.extend(han)
+    grams.extend(han[i : i + 2] for i in range(len(han) - 1))
+    return grams
+
+
+def id_pattern(ids: Sequence[str]) -> re.Pattern[str] | None:
+    """A pattern for ids like these, learnt from their shapes: "LF-10001" gives `LF-?\\d{5}`; None without ids.
+
+    Marks such as "#" and "-" are optional and case does not count, since shoppers type them as they like.
+    """
+    shapes = {
+        re.sub(r"\d+", lambda run: rf"\d{{{len(run[0])}}}", _escape(one)) for one in ids if re.search(r"\d{3}", one)
+    }
+    if not shapes:
+        return None
+    return re.compile(
+        rf"(?<![A-Za-z0-9])(?:{'|'.join(sorted(shapes, key=len, reverse=True))})(?![A-Za-z0-9])", re.IGNORECASE
+    )
+
+
+def _escape(one: str) -> str:
+    return "".join(char if char.isalnum() else rf"\s?{re.escape(char)}?\s?" for char in one)
+
+
+Similar = Callable[[Sequence[str]], Array]

@@ -1,8 +1,7 @@
-"""The database under the store: its tables, how it is opened and migrated, and what its errors mean.
+"""The database under the store: how it is opened, written to and migrated, what its errors mean, who is in a turn.
 
 SQLite by default: WAL, so that readers never wait for the writer; `synchronous=NORMAL`, so that a commit survives a
-killed process (a power cut may take the last turns, never the file). Nothing in the tables is SQLite's own. The tables
-here are what the newest migration leaves; `migrations/versions` says how a file gets there.
+killed process (a power cut may take the last turns, never the file).
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -32,105 +30,6 @@ VERSION_TABLE = "shopbot_version"
 MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_SECONDS = 10
 """How long a write waits for the write of another process before it is an error."""
-
-
-# ---------------------------------------------------------------- tables
-
-
-class Moment(sa.types.TypeDecorator[datetime]):
-    """An aware datetime, kept in UTC: SQLite has no time zones."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """To UTC; naive where the database knows no zones."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise UsageError(f"{value} has no time zone; pass an aware datetime, as Shop's clock gives")
-        moment = value.astimezone(UTC)
-        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
-
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """Aware again, in UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-# Named constraints, so that a later migration can drop one on any database. Prefixed tables, so that they can stand in
-# a PostgreSQL database beside the shop's own `sessions` and `events`.
-metadata = sa.MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-sessions = sa.Table(
-    "shopbot_sessions",
-    metadata,
-    sa.Column("id", sa.String, primary_key=True),
-    sa.Column("shopper_id", sa.String, index=True),  # null: a visitor
-    sa.Column("turns", sa.Integer, nullable=False),  # begun so far; the newest one's place
-    sa.Column("state", sa.JSON, nullable=False),
-    sa.Column("started_at", Moment, nullable=False),
-    sa.Column("last_at", Moment, nullable=False, index=True),
-)
-
-turns = sa.Table(
-    "shopbot_turns",
-    metadata,
-    sa.Column("id", sa.String, primary_key=True),
-    sa.Column("session_id", sa.ForeignKey(sessions.c.id, ondelete="CASCADE"), nullable=False),
-    sa.Column("place", sa.Integer, nullable=False),  # 1, 2, … in its session
-    sa.Column("status", sa.String, nullable=False),
-    sa.Column("message", sa.Text, nullable=False),
-    sa.Column("answer", sa.Text, nullable=False),
-    sa.Column("profile", sa.JSON(none_as_null=True)),
-    sa.Column("citations", sa.JSON, nullable=False),
-    sa.Column("tool_calls", sa.JSON, nullable=False),
-    sa.Column("answered", sa.Boolean, nullable=False),
-    sa.Column("handed_over", sa.Boolean, nullable=False),
-    sa.Column("milliseconds", sa.Float, nullable=False),
-    sa.Column("started_at", Moment, nullable=False),
-    sa.Column("finished_at", Moment),
-    sa.UniqueConstraint("session_id", "place"),
-    sa.CheckConstraint("status IN ('open', 'complete', 'interrupted')", name="status"),
-)
-
-# The database itself keeps a session from having two turns open at once.
-sa.Index(
-    "one_open_turn",
-    turns.c.session_id,
-    unique=True,
-    sqlite_where=turns.c.status == "open",
-    postgresql_where=turns.c.status == "open",
-)
-
-events = sa.Table(
-    "shopbot_events",
-    metadata,
-    sa.Column("turn_id", sa.ForeignKey(turns.c.id, ondelete="CASCADE"), primary_key=True),
-    sa.Column("place", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("kind", sa.String, nullable=False),
-    sa.Column("body", sa.JSON, nullable=False),
-)
-
-feedback = sa.Table(
-    "shopbot_feedback",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("turn_id", sa.ForeignKey(turns.c.id, ondelete="CASCADE"), nullable=False, index=True),
-    sa.Column("thumb", sa.SmallInteger, nullable=False),
-    sa.Column("comment", sa.Text, nullable=False),
-    sa.Column("created_at", Moment, nullable=False),
-    sa.CheckConstraint("thumb IN (-1, 1)", name="thumb"),
-)
 
 
 # ---------------------------------------------------------------- opening
@@ -286,7 +185,7 @@ class TurnLocks:
     Between processes it is one byte a session, locked by the operating system in a file beside the database: such a
     lock goes with its process, however that ends, so a crash leaves nothing to wait for. Where there is no such file or
     lock (another database, Windows) only this process is seen; the store then refuses the older of two turns when it
-    is to be finished. So it does if a second Store on the same file is closed in this process: that drops the locks of both.
+    is to be finished. So it does once a second Store on the file was closed in this process: that drops both's locks.
     """
 
     def __init__(self, url: URL) -> None:

@@ -25,11 +25,10 @@ from uuid import uuid4
 from weakref import finalize
 
 import sqlalchemy as sa
-from sqlalchemy import bindparam
 from sqlalchemy.engine import URL
 
 from shopbot import database as db
-from shopbot import wire
+from shopbot import tables, wire
 from shopbot.errors import SessionBusy, StoreError, UsageError
 from shopbot.types import Citation, Event, Finished, Profile, ToolCall, Understood
 
@@ -95,63 +94,6 @@ class Feedback:
     thumb: Thumb
     comment: str
     created_at: datetime
-
-
-# ---------------------------------------------------------------- statements: built once, since building costs time too
-
-_SESSION = sa.select(*db.sessions.c).where(db.sessions.c.id == bindparam("session"))
-_SESSION_TO_WRITE = (
-    sa.select(db.sessions.c.shopper_id, db.sessions.c.turns, db.sessions.c.state, db.turns.c.id.label("open_turn"))
-    .join_from(
-        db.sessions,
-        db.turns,
-        (db.turns.c.session_id == db.sessions.c.id) & (db.turns.c.status == "open"),
-        isouter=True,
-    )
-    .where(db.sessions.c.id == bindparam("session"))
-    .with_for_update(of=db.sessions)
-)
-_COUNT_TURN = (
-    sa.update(db.sessions)
-    .where(db.sessions.c.id == bindparam("session"))
-    .values(turns=bindparam("place"), last_at=bindparam("now"))
-)
-_INTERRUPT = (
-    sa.update(db.turns)
-    .where(db.turns.c.id == bindparam("turn"), db.turns.c.status == "open")
-    .values(status="interrupted", finished_at=bindparam("now"))
-)
-_FINISH = (
-    sa.update(db.turns)
-    .where(db.turns.c.id == bindparam("turn"), db.turns.c.status == "open")
-    .values(
-        {
-            "status": "complete",
-            "finished_at": bindparam("now"),
-            **{name: bindparam(f"new_{name}") for name in ("answer", "profile", "citations", "tool_calls")},
-            **{name: bindparam(f"new_{name}") for name in ("answered", "handed_over", "milliseconds")},
-        }
-    )
-)
-_TOUCH = (
-    sa.update(db.sessions)
-    .where(
-        db.sessions.c.id == sa.select(db.turns.c.session_id).where(db.turns.c.id == bindparam("turn")).scalar_subquery()
-    )
-    .values(last_at=bindparam("now"))
-)
-_KEEP_STATE = _TOUCH.values(state=bindparam("new_state"))
-_TURN = sa.select(*db.turns.c).where(db.turns.c.id == bindparam("turn"))
-_HISTORY = (
-    sa.select(*db.turns.c)
-    .where(db.turns.c.session_id == bindparam("session"), db.turns.c.status == "complete")
-    .order_by(db.turns.c.place.desc())
-)
-_EVENTS = (
-    sa.select(db.events.c.kind, db.events.c.body)
-    .where(db.events.c.turn_id == bindparam("turn"))
-    .order_by(db.events.c.place)
-)
 
 
 class Store:
@@ -250,11 +192,11 @@ class Store:
             self._leave(finished.turn_id)
 
     def interrupt_turn(self, turn_id: str, now: datetime) -> None:
-        """Give up an open turn: the shopper went away, the bot failed. The message stays; other turns are left alone."""
+        """Give up an open turn (the shopper left, the bot failed): its message stays. Other turns are left alone."""
         self._here()
         try:
             with db.writing(self._engine) as connection:
-                connection.execute(_INTERRUPT, {"turn": turn_id, "now": now})
+                connection.execute(tables.INTERRUPT, {"turn": turn_id, "now": now})
         finally:
             self._leave(turn_id)
 
@@ -262,38 +204,44 @@ class Store:
 
     def history(self, session_id: str, limit: int | None = None) -> list[Turn]:
         """The session's complete turns, oldest first; the newest `limit` of them. An unknown session has none."""
-        query = _HISTORY if limit is None else _HISTORY.limit(limit)
+        query = tables.HISTORY if limit is None else tables.HISTORY.limit(limit)
         rows = self._rows(query, session=session_id)
         return [_turn(row) for row in reversed(rows)]
 
     def open_turns(self, session_id: str | None = None) -> list[Turn]:
         """Turns that are running now or that a crash has left, oldest first; of one session or of all."""
-        query = sa.select(*db.turns.c).where(db.turns.c.status == "open").order_by(db.turns.c.started_at, db.turns.c.id)
+        query = (
+            sa.select(*tables.turns.c)
+            .where(tables.turns.c.status == "open")
+            .order_by(tables.turns.c.started_at, tables.turns.c.id)
+        )
         if session_id is not None:
-            query = query.where(db.turns.c.session_id == session_id)
+            query = query.where(tables.turns.c.session_id == session_id)
         return [_turn(row) for row in self._rows(query)]
 
     def turn(self, turn_id: str) -> Turn:
         """One turn. Raises UsageError where there is none by that id."""
-        for row in self._rows(_TURN, turn=turn_id):
+        for row in self._rows(tables.TURN, turn=turn_id):
             return _turn(row)
         raise UsageError(f"no turn {turn_id!r}")
 
     def events(self, turn_id: str) -> list[Event]:
         """The events of a turn in order, equal to those it was finished with; none while it is not complete."""
-        return [_event(row) for row in self._rows(_EVENTS, turn=turn_id)]
+        return [_event(row) for row in self._rows(tables.EVENTS, turn=turn_id)]
 
     def session(self, session_id: str) -> Session | None:
         """One session, or None."""
-        for row in self._rows(_SESSION, session=session_id):
+        for row in self._rows(tables.SESSION, session=session_id):
             return Session(**row)
         return None
 
     def sessions(self, shopper_id: str | None = None, limit: int = 100) -> list[Session]:
         """Sessions, the one talked in last first; of one shopper, or (None) of everybody."""
-        query = sa.select(*db.sessions.c).order_by(db.sessions.c.last_at.desc(), db.sessions.c.id).limit(limit)
+        query = (
+            sa.select(*tables.sessions.c).order_by(tables.sessions.c.last_at.desc(), tables.sessions.c.id).limit(limit)
+        )
         if shopper_id is not None:
-            query = query.where(db.sessions.c.shopper_id == shopper_id)
+            query = query.where(tables.sessions.c.shopper_id == shopper_id)
         return [Session(**row) for row in self._rows(query)]
 
     # ------------------------------------------------------------ feedback
@@ -310,12 +258,12 @@ class Store:
             raise UsageError(f"turn {turn_id!r} has no answer to give feedback on")
         values = {"turn_id": turn_id, "thumb": thumb, "comment": _storable(comment), "created_at": now}
         with db.writing(self._engine) as connection:
-            connection.execute(sa.insert(db.feedback), values)
+            connection.execute(sa.insert(tables.feedback), values)
 
     def feedback(self, turn_id: str) -> list[Feedback]:
         """What was said about a turn, oldest first."""
-        columns = [column for column in db.feedback.c if column is not db.feedback.c.id]
-        query = sa.select(*columns).where(db.feedback.c.turn_id == turn_id).order_by(db.feedback.c.id)
+        columns = [column for column in tables.feedback.c if column is not tables.feedback.c.id]
+        query = sa.select(*columns).where(tables.feedback.c.turn_id == turn_id).order_by(tables.feedback.c.id)
         return [Feedback(**row) for row in self._rows(query)]
 
     # ------------------------------------------------------------ this process
@@ -350,7 +298,7 @@ class Store:
 def _begin(
     connection: sa.Connection, session_id: str, shopper_id: str | None, message: str, now: datetime
 ) -> TurnRecord:
-    found = connection.execute(_SESSION_TO_WRITE, {"session": session_id}).mappings().first()
+    found = connection.execute(tables.SESSION_TO_WRITE, {"session": session_id}).mappings().first()
     if found is None:
         place, state, open_turn = 1, {}, None
         _new_session(connection, session_id, shopper_id, now)
@@ -358,9 +306,9 @@ def _begin(
         raise UsageError(f"session {session_id!r} is not this shopper's: begin a new session (also after logging in)")
     else:
         place, state, open_turn = found["turns"] + 1, found["state"], found["open_turn"]
-        connection.execute(_COUNT_TURN, {"session": session_id, "place": place, "now": now})
+        connection.execute(tables.COUNT_TURN, {"session": session_id, "place": place, "now": now})
     if open_turn is not None:
-        connection.execute(_INTERRUPT, {"turn": open_turn, "now": now})
+        connection.execute(tables.INTERRUPT, {"turn": open_turn, "now": now})
     turn = TurnRecord(uuid4().hex, session_id, place, state, open_turn)
     _new_turn(connection, turn, message, now)
     return turn
@@ -368,13 +316,13 @@ def _begin(
 
 def _new_session(connection: sa.Connection, session_id: str, shopper_id: str | None, now: datetime) -> None:
     values = {"id": session_id, "shopper_id": shopper_id, "turns": 1, "state": {}, "started_at": now, "last_at": now}
-    connection.execute(sa.insert(db.sessions), values)
+    connection.execute(sa.insert(tables.sessions), values)
 
 
 def _new_turn(connection: sa.Connection, turn: TurnRecord, message: str, now: datetime) -> None:
     nothing = {"answer": "", "citations": (), "tool_calls": (), "answered": False, "handed_over": False}
     values = {"id": turn.id, "session_id": turn.session_id, "place": turn.place, "status": "open", "message": message}
-    connection.execute(sa.insert(db.turns), {**values, **nothing, "milliseconds": 0.0, "started_at": now})
+    connection.execute(sa.insert(tables.turns), {**values, **nothing, "milliseconds": 0.0, "started_at": now})
 
 
 def _finish(
@@ -392,18 +340,20 @@ def _finish(
         **{name: getattr(finished, name) for name in ("citations", "tool_calls", "answered", "handed_over")},
         "milliseconds": finished.milliseconds,
     }
-    done = connection.execute(_FINISH, {**turn, **{f"new_{name}": value for name, value in values.items()}})
+    done = connection.execute(tables.FINISH, {**turn, **{f"new_{name}": value for name, value in values.items()}})
     if done.rowcount != 1:
         raise _not_open(connection, finished.turn_id)
-    connection.execute(sa.insert(db.events), [_event_row(finished.turn_id, *placed) for placed in enumerate(events)])
+    connection.execute(
+        sa.insert(tables.events), [_event_row(finished.turn_id, *placed) for placed in enumerate(events)]
+    )
     if state is None:
-        connection.execute(_TOUCH, turn)
+        connection.execute(tables.TOUCH, turn)
     else:
-        connection.execute(_KEEP_STATE, {**turn, "new_state": state})
+        connection.execute(tables.KEEP_STATE, {**turn, "new_state": state})
 
 
 def _not_open(connection: sa.Connection, turn_id: str) -> UsageError:
-    row = connection.execute(_TURN, {"turn": turn_id}).mappings().first()
+    row = connection.execute(tables.TURN, {"turn": turn_id}).mappings().first()
     if row is None:
         return UsageError(f"no turn {turn_id!r}")
     if row["status"] == "interrupted":

@@ -6,7 +6,8 @@ A new migration: `alembic revision -m "…"` in the repository (pyproject.toml n
 
 from alembic import context
 
-from shopbot.database import VERSION_TABLE, metadata
+from shopbot.database import VERSION_TABLE
+from shopbot.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

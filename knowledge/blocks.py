@@ -87,9 +87,13 @@ def _yaml(text: str) -> dict[str, Any]:
         about = yaml.safe_load(text) or {}
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 2 if error.problem_mark else 1
-        raise Unreadable(f"the front matter is not YAML ({error.problem}); write one `key: value` a line", line) from error
+        raise Unreadable(
+            f"the front matter is not YAML ({error.problem}); write one `key: value` a line", line
+        ) from error
     except ValueError as error:  # an impossible date such as 2026-02-30
-        raise Unreadable(f"the front matter holds an impossible value ({error}); mend it", _bad_date_line(text)) from error
+        raise Unreadable(
+            f"the front matter holds an impossible value ({error}); mend it", _bad_date_line(text)
+        ) from error
     if not isinstance(about, dict):
         raise Unreadable("the front matter is not a list of `key: value` lines; write it so", 2)
     return {str(key): value for key, value in about.items()}
@@ -118,7 +122,9 @@ def _markdown_blocks(node: SyntaxTreeNode, depth: int = 0) -> Iterator[Block]:
             case "bullet_list" | "ordered_list":
                 yield from _list_items(child, depth)
             case "table":
-                yield from _table_rows([[_inline(cell) for cell in row.children] for part in child.children for row in part.children])
+                yield from _table_rows(
+                    [[_inline(cell) for cell in row.children] for part in child.children for row in part.children]
+                )
             case "fence" | "code_block":
                 yield Block("paragraph", tidy(child.content))
             case "html_block":
@@ -282,7 +288,9 @@ def read_text(text: str) -> Parsed:
     """Paragraphs between empty lines; underlined lines, "2.1 Title" and short lines that stand alone are headings."""
     about, body = split_front_matter(text)
     paragraphs = [part.split("\n") for part in re.split(r"\n[ \t]*\n", body.replace("\r", ""))]
-    return Parsed([block for lines in paragraphs for block in _text_blocks([line for line in lines if line.strip()])], about)
+    return Parsed(
+        [block for lines in paragraphs for block in _text_blocks([line for line in lines if line.strip()])], about
+    )
 
 
 def _text_blocks(lines: list[str]) -> Iterator[Block]:

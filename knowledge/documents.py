@@ -103,7 +103,9 @@ def _relative(path: Path, root: Path) -> str:
 def _read_one(path: Path, source: str, *, named: bool) -> list[Passage]:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        raise Unreadable(f"{path.suffix or 'a file without ending'} is not read here; give {', '.join(sorted(READERS))}")
+        raise Unreadable(
+            f"{path.suffix or 'a file without ending'} is not read here; give {', '.join(sorted(READERS))}"
+        )
     parsed = reader(path)
     text = " ".join(block.text for block in parsed.blocks)
     if not text.strip():

@@ -28,7 +28,15 @@ PROMPTS: Mapping[str, tuple[str, str]] = {
 }
 """What a model family was trained to see before a question and before a passage; the first key inside the name counts."""
 
-READS_ENGLISH_ONLY = ("all-minilm", "all-mpnet", "all-distilroberta", "multi-qa-", "bge-small-en", "bge-base-en", "bge-large-en")
+READS_ENGLISH_ONLY = (
+    "all-minilm",
+    "all-mpnet",
+    "all-distilroberta",
+    "multi-qa-",
+    "bge-small-en",
+    "bge-base-en",
+    "bge-large-en",
+)
 
 Progress = Callable[[int, int], None]
 """Called with how many texts are done and how many there are."""
@@ -42,7 +50,12 @@ class SentenceEmbedder(Embeddings):
     """
 
     def __init__(
-        self, model: str = MINILM, batch_size: int = 64, *, prompts: tuple[str, str] | None = None, offline: bool = False
+        self,
+        model: str = MINILM,
+        batch_size: int = 64,
+        *,
+        prompts: tuple[str, str] | None = None,
+        offline: bool = False,
     ) -> None:
         from shopbot.weights import resolve
 

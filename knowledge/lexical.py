@@ -30,7 +30,9 @@ _STOPS_EN = frozenset(
     "than that this these those there here what which who whom whose when where why how not no any some so just please want "
     "need get got like there's dont doesnt cant isnt wont whats hows hi hello thanks ok also into up out".split()
 )
-_STOPS_ZH = frozenset("的了吗呢吧啊呀嘛我你您他她它们是有在和与及或就都也还要想请问能可以会怎么样什哪个些那这如何为被把对给让得着过里吗一下")
+_STOPS_ZH = frozenset(
+    "的了吗呢吧啊呀嘛我你您他她它们是有在和与及或就都也还要想请问能可以会怎么样什哪个些那这如何为被把对给让得着过里吗一下"
+)
 
 
 def tokenize(text: str) -> list[str]:

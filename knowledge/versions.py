@@ -51,7 +51,9 @@ def current(folder: Path) -> Path | None:
         return None
     version = folder / "versions" / name
     if not name or not (version / "manifest.json").is_file():
-        raise IndexRefused(f"{folder / 'CURRENT'} names version {name!r}, which is not there or only half there. {ingest_again(folder)}")
+        raise IndexRefused(
+            f"{folder / 'CURRENT'} names version {name!r}, which is not there or only half there. {ingest_again(folder)}"
+        )
     return version
 
 
@@ -65,7 +67,9 @@ def read_manifest(version: Path) -> Manifest:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise IndexRefused(f"{path} cannot be read ({error}). {ingest_again(version.parent.parent)}") from error
     if manifest is None:
-        raise IndexRefused(f"{path} is of format {found}, this program reads {FORMAT}. {ingest_again(version.parent.parent)}")
+        raise IndexRefused(
+            f"{path} is of format {found}, this program reads {FORMAT}. {ingest_again(version.parent.parent)}"
+        )
     return manifest
 
 
@@ -74,11 +78,19 @@ def ingest_again(folder: Path) -> str:
     return f"Make it again: python -m knowledge.ingest DOCS --index {folder}"
 
 
+def not_written(folder: Path, error: Exception) -> str:
+    """The message where a version could not be written."""
+    return (
+        f"the index in {folder} could not be written ({error}); what served before still serves. "
+        "Free disk space or give another --index folder, then ingest again."
+    )
+
+
 @contextlib.contextmanager
 def writer(folder: Path) -> Iterator[None]:
     """Hold the folder's lock; it falls with the process. Raises IndexRefused where another process holds it."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "WRITER").open("w", encoding="utf-8") as lock:
+    with (folder / "WRITER").open("a", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -99,10 +111,7 @@ def new_version(folder: Path) -> Iterator[Path]:
         yield path
     except OSError as error:
         shutil.rmtree(path, ignore_errors=True)
-        raise ShopError(
-            f"the index in {folder} could not be written ({error.strerror or error}); the version before it still serves. "
-            "Free some disk space or give another --index folder, then ingest again."
-        ) from error
+        raise ShopError(not_written(folder, error)) from error
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)
         raise

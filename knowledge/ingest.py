@@ -1,0 +1,146 @@
+"""Documents into an index, from a shell or from `shopbot ingest`: python -m knowledge.ingest DOCS… --index DIR."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from knowledge.documents import read_documents
+from knowledge.embed import MINILM, SentenceEmbedder
+from knowledge.index import Change, KnowledgeIndex
+from knowledge.vectors import Progress
+from shopbot.errors import ShopbotError
+from shopbot.types import Passage
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What an ingest did. `seconds` is wall time, the model's loading left out."""
+
+    change: Change
+    passages: int
+    sentences: int
+    seconds: float
+
+
+def ingest(
+    passages: Sequence[Passage],
+    folder: Path,
+    embedder: SentenceEmbedder,
+    progress: Progress | None = None,
+    *,
+    created_at: str = "",
+) -> IngestReport:
+    """Bring the index in `folder` to hold exactly `passages`. Raises ShopError or IndexRefused, and then what served before still serves."""
+    start = time.perf_counter()
+    with KnowledgeIndex.build(folder, passages, embedder, progress, created_at=created_at) as index:
+        return IngestReport(
+            index.change, index.manifest.passages, index.manifest.sentences, time.perf_counter() - start
+        )
+
+
+# ---------------------------------------------------------------- from a shell
+
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def main(
+    docs: Annotated[
+        list[Path], typer.Argument(help="Files and folders: .md, .html, .pdf with text, .txt.", exists=True)
+    ],
+    index: Annotated[Path, typer.Option(help="The folder of the index; made if need be.")],
+    embedder: Annotated[str, typer.Option(help="A sentence-transformers model: a hub name or a folder.")] = MINILM,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 where a document had to be left out.")] = False,
+) -> None:
+    """Bring the index to hold exactly these documents. What did not change since the last time costs nothing.
+
+    A document that cannot be read is named with its line on standard error, and the rest goes in. Exit 0: done; 1: nothing could be
+    indexed, or the index could not be written.
+    """
+    out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
+    read = read_documents(docs, _root(docs))
+    for problem in read.problems:
+        err.print(problem, markup=False, style="yellow")
+    if not read.passages:
+        err.print("Nothing to index: none of these documents could be read.", style="red")
+        raise typer.Exit(1)
+    try:
+        with IngestBars(err) as bars:
+            report = ingest(read.passages, index, SentenceEmbedder(embedder), bars.update)
+    except ShopbotError as error:
+        err.print(str(error), markup=False, style="red")
+        raise typer.Exit(1) from error
+    out.print(summary(report), markup=False)
+    raise typer.Exit(1 if strict and read.problems else 0)
+
+
+def summary(report: IngestReport) -> str:
+    """What was done, in a line for people."""
+    change = report.change
+    if not change.switched:
+        return f"Nothing changed: version {change.version} still serves {report.passages} passages."
+    return (
+        f"Version {change.version} serves {report.passages} passages, {report.sentences} sentences: {change.added} added, "
+        f"{change.removed} removed, {change.kept} kept ({report.seconds:.1f} s)."
+    )
+
+
+class IngestBars:
+    """A bar for each stage of an ingest, with rate and time left; `update` is the callback that `ingest` takes."""
+
+    def __init__(self, console: Console) -> None:
+        columns = (
+            TextColumn("{task.description:<10}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeRemainingColumn(),
+        )
+        self._bars = Bars(*columns, console=console, transient=not console.is_terminal)
+        self._tasks: dict[str, Any] = {}
+
+    def update(self, stage: str, done: int, total: int) -> None:
+        """Show that `done` of `total` is done of this stage."""
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(stage, total=total)
+        self._bars.update(self._tasks[stage], completed=done, total=total)
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+
+class _Rate(TextColumn):
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f}/s" if speed is not None else "")
+
+
+def _root(docs: Sequence[Path]) -> Path:
+    """What sources are named relative to: the working folder where all documents are in it, else the folder that they share."""
+    here = Path.cwd()
+    if all(path.resolve().is_relative_to(here) for path in docs):
+        return here
+    shared = Path(os.path.commonpath([path.resolve() for path in docs]))
+    return shared if shared.is_dir() else shared.parent
+
+
+if __name__ == "__main__":
+    app()

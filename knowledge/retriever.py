@@ -1,0 +1,181 @@
+"""A langchain-core retriever over both legs: filter first, then search by meaning and by word, then fuse.
+
+The filter (kind, language, validity) picks rows before any top-k is taken, so nothing allowed is crowded out by something that is not.
+Scores are fused after min–max scaling, which keeps how far apart candidates are; ranks would lose it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+from numpy.typing import NDArray
+from pydantic import PrivateAttr
+
+from knowledge.embed import SentenceEmbedder
+from knowledge.index import KnowledgeIndex
+from knowledge.sentences import detect_language
+from shopbot.types import Passage, ScoredPassage
+
+CANDIDATES = 100
+"""Rows that each leg hands to the fusion."""
+
+EXACT_ROWS = 20_000
+"""Up to this many allowed rows are searched exactly, by a matrix product; above, Chroma's graph proposes the candidates."""
+
+
+class ShopRetriever(BaseRetriever):
+    """Passages of a `KnowledgeIndex` for a question, best first.
+
+    `k`, `language` (None: the question's own), `kind` and `today` are what `invoke` uses; `search` takes them as arguments.
+    """
+
+    k: int = 8
+    language: str | None = None
+    kind: str | None = None
+    today: date | None = None
+
+    _index: KnowledgeIndex = PrivateAttr()
+    _embedder: SentenceEmbedder = PrivateAttr()
+    _columns: _Columns = PrivateAttr()
+
+    def __init__(self, index: KnowledgeIndex, embedder: SentenceEmbedder, **fields: Any) -> None:
+        super().__init__(**fields)
+        self._index = index
+        self._embedder = embedder
+        self._columns = _Columns(list(index.passages.values()))
+
+    @property
+    def index(self) -> KnowledgeIndex:
+        """The index version that is searched."""
+        return self._index
+
+    def encode(self, questions: Sequence[str]) -> NDArray[np.float32]:
+        """Question vectors, shape (n, dimension): to encode once and give to `search` and to the reader."""
+        return self._embedder.embed_array(questions, query=True)
+
+    def search(
+        self,
+        question: str,
+        *,
+        language: str | None = None,
+        kind: str | None = None,
+        today: date | None = None,
+        k: int = 8,
+        query_vector: NDArray[np.float32] | None = None,
+    ) -> list[ScoredPassage]:
+        """The `k` best passages that may be shown: of `kind`, valid on `today`, in `language` where the shop has it in that language.
+
+        `language` None is the question's own. `today` None leaves validity aside. `query_vector` (dimension,) saves encoding.
+        """
+        language = language or detect_language(question)
+        allowed = self._columns.allowed(language, kind, today)
+        if not len(allowed) or k < 1:
+            return []
+        weight = self._dense_weight(language)
+        lexical = self._index.lexical.scores(question)
+        rows = _best(lexical, allowed, CANDIDATES)
+        vector = query_vector
+        if weight > 0:
+            vector = vector if vector is not None else self.encode([question])[0]
+            rows = np.union1d(rows, self._nearest(vector, allowed))
+        dense = self._index.vectors[rows] @ vector if vector is not None else np.zeros(len(rows), dtype=np.float32)
+        return self._fused(rows, dense, lexical[rows], weight, k)
+
+    def _fused(
+        self, rows: NDArray[np.intp], dense: NDArray[np.float32], lexical: NDArray[np.float32], weight: float, k: int
+    ) -> list[ScoredPassage]:
+        score = weight * _min_max(dense) + (1 - weight) * _min_max(lexical)
+        best = np.argsort(-score, kind="stable")[:k]
+        share = lexical / lexical.max() if lexical.max() > 0 else lexical
+        return [
+            ScoredPassage(self._columns.passages[rows[at]], float(score[at]), float(dense[at]), float(share[at]))
+            for at in best
+            if score[at] > 0
+        ]
+
+    def _dense_weight(self, language: str) -> float:
+        if not self._embedder.reads(language):
+            return 0.0
+        weights = self._index.manifest.weights
+        return weights.get(language, weights.get("", 0.5))
+
+    def _nearest(self, vector: NDArray[np.float32], allowed: NDArray[np.intp]) -> NDArray[np.intp]:
+        total = len(self._columns.passages)
+        if len(allowed) > EXACT_ROWS:
+            wanted = int(CANDIDATES * 1.5 * total / len(allowed))
+            found = self._index.nearest(vector, wanted)
+            found = found[np.isin(found, allowed, assume_unique=True)]
+            if len(found) >= CANDIDATES:
+                return found[:CANDIDATES]
+        if len(allowed) * 4 > total:  # one product over all rows is cheaper than gathering a quarter of them
+            return _best(self._index.vectors @ vector, allowed, CANDIDATES)
+        return allowed[_best(self._index.vectors[allowed] @ vector, np.arange(len(allowed)), CANDIDATES)]
+
+    def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
+        del run_manager
+        found = self.search(query, language=self.language, kind=self.kind, today=self.today, k=self.k)
+        return [_document(each) for each in found]
+
+
+class _Columns:
+    """The fields that filters ask for, as arrays: row i is passage i."""
+
+    def __init__(self, passages: list[Passage]) -> None:
+        self.passages = passages
+        self._kind = np.array([passage.kind for passage in passages], dtype=np.str_)
+        self._language = np.array([passage.language for passage in passages], dtype=np.str_)
+        self._from = np.array([(each.valid_from or date.min).toordinal() for each in passages], dtype=np.int32)
+        self._until = np.array([(each.valid_until or date.max).toordinal() for each in passages], dtype=np.int32)
+
+    def allowed(self, language: str, kind: str | None, today: date | None) -> NDArray[np.intp]:
+        """Rows that a question may be answered from, ascending."""
+        mask = np.ones(len(self.passages), dtype=bool)
+        if kind is not None:
+            mask &= self._kind == kind
+        if today is not None:
+            day = today.toordinal()
+            mask &= (self._from <= day) & (day <= self._until)
+        return np.flatnonzero(mask & self._in_language(language, mask))
+
+    def _in_language(self, language: str, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Rows in the language or in none; every row of a kind that has nothing in that language."""
+        fits = (self._language == language) | (self._language == "")
+        for kind in np.unique(self._kind[mask]):
+            of_kind = self._kind == kind
+            if not (fits & mask & of_kind).any():
+                fits |= of_kind
+        return fits
+
+
+def _best(scores: NDArray[np.float32], rows: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    """The `count` of `rows` with the highest scores, in no order."""
+    if len(rows) <= count:
+        return rows
+    return rows[np.argpartition(-scores[rows], count)[:count]]
+
+
+def _min_max(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    low, high = scores.min(), scores.max()
+    return (scores - low) / (high - low) if high > low else np.zeros_like(scores)
+
+
+def _document(found: ScoredPassage) -> Document:
+    passage = found.passage
+    metadata: dict[str, Any] = {
+        **passage.metadata,
+        "source": passage.source,
+        "title": passage.title,
+        "kind": passage.kind,
+        "language": passage.language,
+        "place": passage.place,
+        "score": found.score,
+        "dense": found.dense,
+        "lexical": found.lexical,
+    }
+    return Document(page_content=passage.text, metadata=metadata, id=passage.id)

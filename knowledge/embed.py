@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,14 @@ class SentenceEmbedder(Embeddings):
     def embed_query(self, text: str) -> list[float]:
         """The vector of one question, as langchain-core wants it."""
         return self.embed_array([text], query=True)[0].tolist()
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Whole words of the model's vocabulary, lower case: ordinary words, for telling typos from them."""
+        vocabulary: Mapping[str, int] = self._model.tokenizer.get_vocab()
+        marked = any(token.startswith("▁") for token in vocabulary)  # SentencePiece marks where a word begins
+        whole = (token.removeprefix("▁") for token in vocabulary if token.startswith("▁" if marked else ""))
+        return frozenset(word.lower() for word in whole if word.isalpha())
 
     def reads(self, language: str) -> bool:
         """Whether the model understands this language, by its name ("en" always)."""

@@ -116,7 +116,7 @@ _TEMPLATES: Mapping[str, Callable[[ToolCall, str, Phrases], Draft]] = {
 
 
 def combine(drafts: Sequence[Draft], phrases: Phrases) -> Draft:
-    """One draft for the turn. What answers comes first; that nothing was found is said once, and only if nothing was."""
+    """One draft for the turn: what answers; that nothing was found is said once, and only if nothing was."""
     answering = [draft for draft in drafts if draft.answered] or _silent_ones(drafts)
     if not answering:
         return compose_line("no_source", phrases, answered=False)

@@ -18,16 +18,19 @@ _ORDER_ASPECTS = (
     ("refund", r"refund|money back|reimburse|credited|退款|退了|退回"),
     (
         "payment",
-        r"\bpa(?:y|id|ying|yment)\b|\bcosts?\b|charge|total|how much|spen[dt]|price|\bcard\b|paypal|gift card|钱|付款|支付|总额|总价|扣|金额",
+        r"\bpa(?:y|id|ying|yment)\b|\bcosts?\b|charge|total|how much|spen[dt]|price|\bcard\b|paypal|gift card"
+        r"|钱|付款|支付|总额|总价|扣|金额",
     ),
     (
         "address",
-        r"address|where .*(?:going|sent|deliver(?:ed|ing)? to|ship(?:ped|ping)? to|headed)|(?:deliver|ship|send|sent|going|mail)\w* to\b|which (?:city|street|town)|地址|寄到|送到哪|寄往|收货地",
+        r"address|where .*(?:going|sent|headed|(?:deliver(?:ed|ing)?|ship(?:ped|ping)?) to)"
+        r"|(?:deliver|ship|send|sent|going|mail)\w* to\b|which (?:city|street|town)|地址|寄到|送到哪|寄往|收货地",
     ),
     ("tracking", r"track|courier|carrier|parcel number|who (?:is )?deliver|物流|单号|快递|承运"),
     (
         "items",
-        r"\bitems?\b|what(?:'s| is| did| was| were)? .*\b(?:in|order(?:ed)?|buy|bought|contain)|how many|contents?|contain|inside|colou?r|size|which (?:version|model|one|variant)|商品|东西|里有|买了|包括|内容|颜色|尺码|几件|什么",
+        r"\bitems?\b|what(?:'s| is| did| was| were)? .*\b(?:in|order(?:ed)?|buy|bought|contain)|how many|contain"
+        r"|inside|colou?r|size|which (?:version|model|one|variant)|商品|东西|里有|买了|包括|内容|颜色|尺码|几件|什么",
     ),
 )
 _ACCOUNT_ASPECTS = (
@@ -77,7 +80,7 @@ def compose_orders(call: ToolCall, question: str, phrases: Phrases) -> Draft:
 
 
 def compose_account(call: ToolCall, question: str, phrases: Phrases) -> Draft:
-    """Those facts of the account that the question asks for; name, e-mail and address where it asks for nothing in particular."""
+    """Those facts of the account that the question asks for; without any, name, e-mail and address."""
     account = call.result
     aspects = [aspect for aspect, cue in _ACCOUNT_ASPECTS if re.search(cue, question, re.IGNORECASE)]
     if "balance" in aspects and not any("balance" in method for method in account["payment_methods"]):

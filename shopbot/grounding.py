@@ -61,7 +61,7 @@ class Gate:
         return [sentence for sentence in sentences if sentence]
 
     def _end_at(self, place: int, start: int, whole: bool) -> int | None:
-        """Where the sentence ends if the mark at `place` ends it; `place` if it does not; None if it is too early to say."""
+        """Where the sentence ends if the mark at `place` ends it; `place` if not; None if it is too early to say."""
         mark = self._text[place]
         if mark not in _END_ZH and mark not in _END:
             return place
@@ -109,8 +109,10 @@ _PROMISE = re.compile(
     re.IGNORECASE,
 )
 _DONE = re.compile(
-    r"\b(?:i|we)(?:'ve| have|'ll| will)?\s+(?:just\s+|now\s+|already\s+)?(?:cancel|refund|chang|updat|return|exchang|sent|send|order|process|ship|issu|credit|appl|remov|add|book|arrang|contact|notif)\w*"
-    r"|\bhas been (?:cancel|refund|chang|updat|process|issu|sent|credit|appl)\w*|已(?:经)?(?:为您|帮您|给您)|我(?:已|会|将)",
+    r"\b(?:i|we)(?:'ve| have|'ll| will)?\s+(?:just\s+|now\s+|already\s+)?(?:cancel|refund|chang|updat|return|exchang"
+    r"|sent|send|order|process|ship|issu|credit|appl|remov|add|book|arrang|contact|notif)\w*"
+    r"|\bhas been (?:cancel|refund|chang|updat|process|issu|sent|credit|appl)\w*"
+    r"|已(?:经)?(?:为您|帮您|给您)|我(?:已|会|将)",
     re.IGNORECASE,
 )
 _NUMBER_WORDS = {
@@ -121,9 +123,10 @@ _NUMBER_WORDS = {
     for word in (words,)
 } | {"twenty": "20", "thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "ninety": "90", "hundred": "100"}
 _COMMON = frozenset(
-    "the a an and or of to in on at for from by with is are was were be been it its this that these those you your yours we our us "
-    "i my me he she they them their as if so but will would can could may might shall should do does did has have had not no yes there "
-    "here please any all also just more most than then when where which who what how about into up out over only".split()
+    "the a an and or of to in on at for from by with is are was were be been it its this that these those you your "
+    "yours we our us i my me he she they them their as if so but will would can could may might shall should do does "
+    "did has have had not no yes there here please any all also just more most than then when where which who what "
+    "how about into up out over only".split()
 )
 
 CLOSE = 0.6
@@ -189,3 +192,9 @@ def _units(text: str) -> set[str]:
     words = {word[:6] for word in _WORD.findall(text.casefold()) if word not in _COMMON}
     han = "".join(CJK.findall(text))
     return words | {han[place : place + 2] for place in range(len(han) - 1)}
+
+
+def covers(said: str, sentence: str) -> bool:
+    """True if what was said holds the facts of a sentence of the draft and most of its words."""
+    facts = [(kind, found) for kind, found in _facts(sentence) if kind != "name"]
+    return all(_holds(kind, found, said.casefold()) for kind, found in facts) and _overlap(sentence, said) >= CLOSE

@@ -13,10 +13,9 @@ from typing import Any
 
 from shopbot.types import Language
 
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
 _SYMBOLS = {"USD": "$", "GBP": "£", "EUR": "€", "CNY": "¥", "JPY": "¥"}
-_MONTHS = (
-    "January February March April May June July August September October November December".split()
-)
+_MONTHS = "January February March April May June July August September October November December".split()
 
 
 @cache

@@ -19,7 +19,7 @@ from shopbot.catalog import Catalog, ProductQuery, orders_matching
 from shopbot.records import ShopData
 from shopbot.tools import ShopTool
 from shopbot.turn import LiveTurn, Question
-from shopbot.types import Order
+from shopbot.types import Order, PassageKind
 from shopbot.understand import id_pattern
 
 MOST_CALLS = 8
@@ -27,10 +27,11 @@ MOST_CALLS = 8
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Answer from passages; with `sources`, from these documents only."""
+    """Answer from passages of one kind (None: of any); with `sources`, from these documents only."""
 
     question: Question
     text: str = ""
+    kind: PassageKind | None = "policy"
     sources: tuple[str, ...] = ()
 
 
@@ -66,7 +67,9 @@ Step = Lookup | Call | Say | HandOver
 class Planner(Protocol):
     """Yields the steps of a turn, one after another."""
 
-    def plan(self, turn: LiveTurn) -> AsyncIterator[Step]: ...
+    def plan(self, turn: LiveTurn) -> AsyncIterator[Step]:
+        """The steps of a turn."""
+        ...
 
 
 # ---------------------------------------------------------------- planning by heads
@@ -262,7 +265,7 @@ class HeadPlanner:
         yield Call("search_products", {"request": request}, question)
 
     def _about_the_same(self, question: Question, turn: LiveTurn) -> str:
-        """ "And in red?" is about the product last talked of: say its name."""
+        """A question such as "and in red?" is about the product last talked of: say its name."""
         names = [
             product.name for one in turn.state.get("products", ()) if (product := self._data.product(one)) is not None
         ]

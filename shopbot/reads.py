@@ -1,6 +1,6 @@
 """The read tools that every shop has: products by query, the shopper's own orders, their account.
 
-Results are JSON values with amounts as decimal strings: `compose.py` puts them into words, a model reads them as they are.
+Results are JSON values, amounts as decimal strings: `compose.py` puts them into words, a model reads them as they are.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ MOST_ROWS = 8
 
 @shop_tool
 def search_products(request: str, catalog: Catalog) -> dict[str, Any]:
-    """Find products for a request in the shopper's own words: category, brand, options, price bounds, in stock,
-    cheapest or dearest, price of a product, which options it comes in, or two products to compare.
+    """Find products for a request in the shopper's own words.
+
+    The request may name a category, brand, options or price bounds, ask for what is in stock, the cheapest or dearest,
+    the price of a product, the options it comes in, or for two products to be compared.
     """
     query = catalog.parse(request, detect_language(request))
     found = catalog.search(query, limit=MOST_ROWS)
@@ -95,8 +97,9 @@ def list_orders(
     open: bool = False,
     order_ids: list[OrderId] | None = None,
 ) -> dict[str, Any]:
-    """The shopper's own orders, newest first. `status` (or its beginning) or `open` (not delivered, cancelled or
-    returned yet) narrow them, and so do `order_ids`.
+    """The shopper's own orders, newest first.
+
+    `status` (or its beginning), `open` (not delivered, cancelled or returned yet) and `order_ids` narrow them.
     """
     orders = data.orders_of(shopper.id or "")
     account = data.account(shopper.id or "")

@@ -53,7 +53,7 @@ class Refusal(Exception):
 
 
 class ShopTool(BaseTool):
-    """A tool of the shop. `needs_login` holds where the function takes a `Shopper`; `injected` maps parameter to type."""
+    """A tool of the shop. It `needs_login` where its function takes a `Shopper`; `injected` maps parameter to type."""
 
     function: Callable[..., Any]
     writes: bool = False

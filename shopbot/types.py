@@ -41,7 +41,7 @@ class Shopper:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One buyable row of a product. `price` is in the shop's currency; `stock` is None where only yes or no is known."""
+    """One buyable row of a product. `price` is in the shop's currency; `stock` None where only yes or no is known."""
 
     sku: str
     price: Decimal | None

@@ -46,11 +46,13 @@ _JOINT_ZH = re.compile(
     r"[，,]\s*(?=(?:另外|还有|以及|顺便|同时|而且|请问|那么?))|(?:另外|还有|以及|顺便)[，,]?\s*(?=.{4,})"
 )
 _QUESTION = re.compile(
-    rf"[?？]\s*$|^(?:and |also |so |but |ok(?:ay)?,? |please |then )*{_ASKS}\b|[吗呢么]\W*$|多[少久长大重]|几|哪|谁|怎么|什么|能不能|可以|是否",
+    rf"[?？]\s*$|^(?:and |also |so |but |ok(?:ay)?,? |please |then )*{_ASKS}\b"
+    r"|[吗呢么]\W*$|多[少久长大重]|几|哪|谁|怎么|什么|能不能|可以|是否",
     re.IGNORECASE,
 )
 _OPENER = re.compile(
-    r"^\s*(?:hi|hello|hey|good (?:morning|afternoon|evening|day)|dear \w+|你好|您好|嗨|在吗)(?: there| all| team)?[\s,.!，。！~～]+(?=\S)",
+    r"^\s*(?:hi|hello|hey|good (?:morning|afternoon|evening|day)|dear \w+|你好|您好|嗨|在吗)(?: there| all| team)?"
+    r"[\s,.!，。！~～]+(?=\S)",
     re.IGNORECASE,
 )
 
@@ -122,9 +124,13 @@ class Guess:
 class Encoder(Protocol):
     """What is asked of an embedder: `knowledge.embed.SentenceEmbedder` is one."""
 
-    def embed_array(self, texts: Sequence[str], query: bool = False) -> Array: ...
+    def embed_array(self, texts: Sequence[str], query: bool = False) -> Array:
+        """Unit vectors, shape (n, d)."""
+        ...
 
-    def reads(self, language: str) -> bool: ...
+    def reads(self, language: str) -> bool:
+        """Whether vectors of texts in this language mean anything."""
+        ...
 
 
 def built_in_examples() -> list[Example]:
@@ -188,7 +194,7 @@ def _grams(text: str) -> list[str]:
 
 
 def id_pattern(ids: Sequence[str]) -> re.Pattern[str] | None:
-    """A pattern for ids like these, learnt from their shapes: "LF-10001" gives `LF-?\\d{5}`; None without ids.
+    r"""A pattern for ids like these, learnt from their shapes: "LF-10001" gives `LF-?\d{5}`; None without ids.
 
     Marks such as "#" and "-" are optional and case does not count, since shoppers type them as they like.
     """

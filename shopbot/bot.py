@@ -1,0 +1,296 @@
+"""ShopBot: a turn, as an async generator of events.
+
+    message ─▶ understand ─▶ plan ⇄ act, retrieve ─▶ compose ─▶ word ─▶ store
+
+Nothing blocks the event loop: encoding, searching, tools and the database run in threads. The turn is stored before its
+last event, `Finished`, goes out; a consumer that leaves early leaves an interrupted turn, never half of one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from time import perf_counter
+from typing import Any, Literal, Protocol
+from uuid import uuid4
+
+from langchain_core.runnables import Runnable, RunnableConfig
+
+from shopbot.compose import combine, compose_call, compose_line, compose_passages
+from shopbot.errors import ShopbotError, UsageError
+from shopbot.phrases import Phrases
+from shopbot.planner import Call, HandOver, Lookup, Planner, Say, Step
+from shopbot.store import Store
+from shopbot.tools import Toolbox
+from shopbot.turn import LiveTurn, Question
+from shopbot.types import (
+    Draft,
+    Drafted,
+    Event,
+    Finished,
+    HandedOver,
+    Language,
+    Planned,
+    Profile,
+    Retrieved,
+    Said,
+    Shopper,
+    ToolCall,
+    ToolCalled,
+    Understood,
+)
+from shopbot.wording import Wording, spaced
+
+log = logging.getLogger(__name__)
+
+MOST_CALLS = 8
+MOST_CHARACTERS = 4000
+"""What is read of a message; all of it is stored."""
+
+
+class Mind(Protocol):
+    """Reads messages and finds passages: `shop.Mind` is one."""
+
+    def understand(self, message: str) -> tuple[Question, ...]:
+        """The questions of a message."""
+        ...
+
+    def look_up(self, lookup: Lookup) -> Retrieved:
+        """Passages for a question and the sentences that answer it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Splice:
+    """Hostile content put where a test wants it: beside the passages, or into the result of a tool ("" is any)."""
+
+    where: Literal["passage", "tool_result", "system_prompt"]
+    content: str
+    tool: str = ""
+
+
+@dataclass(kw_only=True, eq=False)
+class ShopBot:
+    """A shop's support agent. Made by `Shop.bot`, which wires its parts; safe to share between conversations.
+
+        async for event in bot.stream("Where is my order?", shopper=Shopper("mei_chen_014"), session="s1"):
+            ...
+
+    `session` continues a conversation; it belongs to the shopper who began it.
+    """
+
+    voices: Mapping[Language, Phrases]
+    contact: str
+    mind: Mind
+    planner: Planner
+    toolbox: Toolbox
+    store: Store
+    clock: Callable[[], datetime]
+    wording: Wording | None = None
+    splices: Sequence[Splice] = ()
+
+    # ---------------------------------------------------------------- a turn
+
+    async def stream(self, message: str, *, shopper: Shopper, session: str | None = None) -> AsyncIterator[Event]:
+        """Answer a message; yields the events of the turn, `Finished` last.
+
+        Raises UsageError if the session is another shopper's, StoreError if the turn cannot be stored.
+        """
+        started = perf_counter()
+        turn = await self._begin(message, shopper, session or uuid4().hex)
+        events: list[Event] = []
+        try:
+            async for event in self._answer(turn):
+                events.append(event)
+                yield event
+            events.append(_finished(turn, events, (perf_counter() - started) * 1000))
+            await asyncio.to_thread(self.store.finish_turn, events, now=self.clock(), state=turn.state)
+        except BaseException:
+            self.store.interrupt_turn(turn.id, self.clock())
+            raise
+        yield events[-1]
+
+    async def reply(self, message: str, *, shopper: Shopper, session: str | None = None) -> Finished:
+        """The same turn, whole: its last event, with text, citations, tool calls and times."""
+        last: Event | None = None
+        async for event in self.stream(message, shopper=shopper, session=session):
+            last = event
+        assert isinstance(last, Finished)
+        return last
+
+    def as_runnable(self) -> Runnable[str, str]:
+        """The bot as a LangChain Runnable; the shopper comes from `config["configurable"]["shopper"]`."""
+        return _BotRunnable(self)
+
+    async def _answer(self, turn: LiveTurn) -> AsyncIterator[Event]:
+        try:
+            yield await self._understand(turn)
+            async for step in self.planner.plan(turn) if turn.message.strip() else _one(Say("empty")):
+                async for event in self._carry_out(step, turn):
+                    yield event
+        except ShopbotError as error:
+            log.exception("turn %s: a part failed", turn.id)
+            turn.state["trouble"] = type(error).__name__
+            turn.drafts.append(compose_line("tool_failed", self.voices[turn.language], answered=False))
+        draft = combine(turn.drafts, self.voices[turn.language])
+        async for event in self._word(draft, turn):
+            yield event
+
+    # ---------------------------------------------------------------- its stages
+
+    async def _begin(self, message: str, shopper: Shopper, session: str) -> LiveTurn:
+        record = await asyncio.to_thread(self.store.begin_turn, session, shopper.id, message, self.clock())
+        turn = LiveTurn(message[:MOST_CHARACTERS], shopper, session, record.id, state=dict(record.state))
+        if record.place > 1 and self.wording is not None:
+            past = await asyncio.to_thread(self.store.history, session, 12)
+            turn.history = tuple((each.message, each.answer) for each in past)
+        return turn
+
+    async def _understand(self, turn: LiveTurn) -> Event:
+        with _Timed(turn, "understand") as timed:
+            turn.questions = await asyncio.to_thread(self.mind.understand, turn.message)
+        first = turn.questions[0]
+        turn.language = first.language
+        turn.profile = Profile(first.guess.intent, first.guess.confidence, 0.0, first.language)
+        return Understood(turn.profile, timed.milliseconds)
+
+    async def _carry_out(self, step: Step, turn: LiveTurn) -> AsyncIterator[Event]:
+        yield Planned((_describe(step),), 0.0)
+        phrases = self.voices[turn.language]
+        match step:
+            case Say():
+                turn.drafts.append(compose_line(step.line, phrases, step.answered, step.fields))
+            case HandOver():
+                turn.handed_over = True
+                turn.drafts.append(compose_line("person", phrases, fields={"contact": self.contact}))
+                yield HandedOver(step.reason)
+            case Lookup():
+                yield await self._retrieve(step, turn, phrases)
+            case Call() if len(turn.calls) < MOST_CALLS:
+                yield await self._act(step, turn, phrases)
+            case Call():
+                log.warning("turn %s: more than %d tool calls were planned; the rest is left", turn.id, MOST_CALLS)
+
+    async def _retrieve(self, step: Lookup, turn: LiveTurn, phrases: Phrases) -> Event:
+        with _Timed(turn, "retrieve") as timed:
+            found = await asyncio.to_thread(self.mind.look_up, step)
+        found = replace(found, milliseconds=timed.milliseconds)
+        turn.retrieved.append(found)
+        turn.drafts.append(compose_passages(found.sentences, phrases))
+        turn.state["question"] = step.question.text
+        return found
+
+    async def _act(self, step: Call, turn: LiveTurn, phrases: Phrases) -> Event:
+        with _Timed(turn, "act") as timed:
+            call = await asyncio.to_thread(self.toolbox.call, step.tool, step.arguments, turn.shopper, step.id)
+        turn.calls.append(call)
+        turn.remember(call)
+        turn.drafts.append(compose_call(self._spliced(call), step.question.text, phrases))
+        return ToolCalled(call, timed.milliseconds)
+
+    async def _word(self, draft: Draft, turn: LiveTurn) -> AsyncIterator[Event]:
+        wording = self.wording
+        with _Timed(turn, "word") as timed:
+            if wording is None or not wording.fits(draft, turn.language):
+                yield Drafted(draft, "draft", timed.milliseconds)
+                for place in range(len(draft.sentences)):
+                    yield Said(spaced(draft.sentences[: place + 1]))
+                return
+            yield Drafted(draft, wording.name, timed.milliseconds)
+            past = [message for asked, said in turn.history for message in _messages(asked, said)]
+            async for event in wording.word(draft, turn.message, turn.language, past):
+                yield event
+
+    def _spliced(self, call: ToolCall) -> ToolCall:
+        """The call with a test's hostile content in its result, where a model would read it."""
+        notes = [one.content for one in self.splices if one.where == "tool_result" and one.tool in ("", call.name)]
+        if not notes or not isinstance(call.result, Mapping):
+            return call
+        return replace(call, result={**call.result, "note": "\n".join(notes)})
+
+
+# ---------------------------------------------------------------- small parts
+
+
+class _Timed:
+    """Adds the time of a block to a stage of the turn."""
+
+    def __init__(self, turn: LiveTurn, stage: str) -> None:
+        self._turn, self._stage, self._start = turn, stage, perf_counter()
+
+    @property
+    def milliseconds(self) -> float:
+        return (perf_counter() - self._start) * 1000
+
+    def __enter__(self) -> _Timed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._turn.timings[self._stage] = self._turn.timings.get(self._stage, 0.0) + self.milliseconds
+
+
+async def _one(step: Step) -> AsyncIterator[Step]:
+    yield step
+
+
+def _messages(asked: str, said: str) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": asked}, {"role": "assistant", "content": said}]
+
+
+def _describe(step: Step) -> str:
+    """A step in a line, for the people who read the events."""
+    match step:
+        case Call():
+            arguments = ", ".join(f"{name}={value!r}" for name, value in step.arguments.items())
+            return f"call {step.tool}({arguments})"
+        case Lookup():
+            return f"look up: {step.text or step.question.text}"
+        case Say():
+            return f"say: {step.line}"
+        case HandOver():
+            return f"hand over: {step.reason}"
+
+
+def _finished(turn: LiveTurn, events: Sequence[Event], milliseconds: float) -> Finished:
+    draft = next(event.draft for event in events if isinstance(event, Drafted))
+    return Finished(
+        turn_id=turn.id,
+        text="".join(event.text for event in events if isinstance(event, Said)),
+        citations=draft.citations,
+        tool_calls=tuple(turn.calls),
+        handed_over=turn.handed_over,
+        answered=draft.answered,
+        timings=dict(turn.timings),
+        milliseconds=milliseconds,
+    )
+
+
+class _BotRunnable(Runnable[str, str]):
+    """`invoke`, `ainvoke` and `astream` over `ShopBot`; refuses to run without a shopper."""
+
+    def __init__(self, bot: ShopBot) -> None:
+        self._bot = bot
+
+    def invoke(self, input: str, config: RunnableConfig | None = None, **kwargs: Any) -> str:
+        """Answer in a loop of its own; inside a running loop use `ainvoke`."""
+        return asyncio.run(self.ainvoke(input, config))
+
+    async def ainvoke(self, input: str, config: RunnableConfig | None = None, **kwargs: Any) -> str:
+        """The text of the answer."""
+        return "".join([piece async for piece in self.astream(input, config)])
+
+    async def astream(self, input: str, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[str]:
+        """The pieces of the answer, each after its checks."""
+        chosen = (config or {}).get("configurable", {})
+        shopper = chosen.get("shopper")
+        if not isinstance(shopper, Shopper):
+            raise UsageError(
+                'who is asking? Pass config={"configurable": {"shopper": Shopper("…")}} from your own login; '
+                "Shopper() is a visitor."
+            )
+        async for event in self._bot.stream(input, shopper=shopper, session=chosen.get("session")):
+            if isinstance(event, Said):
+                yield event.text

@@ -1,0 +1,94 @@
+"""Reads messages and finds passages: the two stages of a turn that need the embedder.
+
+One encoding a turn: all questions of a message, and their masked forms, go through the embedder in one batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Protocol
+
+from shopbot.catalog import Catalog
+from shopbot.planner import Lookup
+from shopbot.turn import Question
+from shopbot.types import Passage, Retrieved, ScoredPassage, ScoredSentence
+from shopbot.understand import Array, Encoder, NearestIntents, detect_language, split_questions
+
+MOST_PASSAGES = 6
+MOST_SENTENCES = 6
+
+
+class Search(Protocol):
+    """What is asked of a retriever: `knowledge.ShopRetriever` is one."""
+
+    def search(
+        self,
+        question: str,
+        *,
+        language: str | None = None,
+        kind: str | None = None,
+        today: date | None = None,
+        k: int = 8,
+        query_vector: Array | None = None,
+    ) -> list[ScoredPassage]:
+        """The best passages, best first."""
+        ...
+
+
+Read = Callable[[str, Array, Sequence[ScoredPassage], int], list[ScoredSentence]]
+
+
+@dataclass(frozen=True, slots=True)
+class Mind:
+    """Understands and looks up. `documents` maps a source to its passages; `today` is the shop's day."""
+
+    encoder: Encoder
+    intents: NearestIntents
+    catalog: Catalog
+    retriever: Search
+    read: Read
+    documents: Mapping[str, Sequence[Passage]]
+    today: Callable[[], date]
+    spliced: Sequence[Passage] = ()
+
+    def understand(self, message: str) -> tuple[Question, ...]:
+        """The questions of a message, at most three, each with its intent and its query vector."""
+        texts = split_questions(message)
+        languages = [detect_language(text) for text in texts]
+        masked = [self.catalog.mask(text, language) for text, language in zip(texts, languages, strict=True)]
+        vectors = self.encoder.embed_array([*texts, *masked], query=True)
+        mine, plain = vectors[: len(texts)], vectors[len(texts) :]
+        guesses = [
+            self.intents.guess([text], plain[row : row + 1] if self.encoder.reads(languages[row]) else None)[0]
+            for row, text in enumerate(masked)
+        ]
+        return tuple(
+            Question(texts[row], languages[row], guesses[row], mine[row], masked[row]) for row in range(len(texts))
+        )
+
+    def look_up(self, lookup: Lookup) -> Retrieved:
+        """Passages for a question, best first, and the sentences of them that answer it best."""
+        question = lookup.question
+        text = lookup.text or question.text
+        vector = question.vector if text == question.text else self.encoder.embed_array([text], query=True)[0]
+        if lookup.sources:
+            named = [passage for source in lookup.sources for passage in self._of(source, question.language)]
+            passages = [ScoredPassage(passage, 1.0) for passage in named]
+        else:
+            passages = self.retriever.search(
+                text,
+                language=question.language,
+                kind=lookup.kind,
+                today=self.today(),
+                k=MOST_PASSAGES,
+                query_vector=vector,
+            )
+        sentences = self.read(text, vector, passages, MOST_SENTENCES)
+        return Retrieved(text, tuple(passages), tuple(sentences), 0.0)
+
+    def _of(self, source: str, language: str) -> list[Passage]:
+        """A document's passages, in the language of the question where it has them."""
+        passages: list[Any] = list(self.documents.get(source, ()))
+        return [passage for passage in passages if passage.language == language] or passages

@@ -1,0 +1,305 @@
+"""`Shop.open(folder)`: the one place where the parts are wired, and the owner of the clock, time zone and currency.
+
+    with Shop.open("sample_shop") as shop:
+        bot = shop.bot()
+        answer = await bot.reply("How long do refunds take?", shopper=Shopper())
+
+What a shop is stands in its `shop.toml`. Its folder is only read; the index, the sessions and what else is derived lie
+under `home` (by default `~/.cache/shopbot`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, time
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self
+from zoneinfo import ZoneInfo
+
+from shopbot.bot import ShopBot, Splice
+from shopbot.catalog import Catalog
+from shopbot.config import ShopConfig, read_config
+from shopbot.errors import ShopError
+from shopbot.mind import Mind
+from shopbot.phrases import LANGUAGES, Phrases
+from shopbot.planner import HeadPlanner, ModelPlanner
+from shopbot.prompts import system_prompt
+from shopbot.reads import READ_TOOLS
+from shopbot.records import ShopData
+from shopbot.tools import Resolver, ShopTool, Toolbox
+from shopbot.types import Passage, Shopper
+from shopbot.understand import Example, NearestIntents, built_in_examples
+
+if TYPE_CHECKING:
+    import numpy as np
+    from langchain_core.language_models import BaseChatModel
+
+    from knowledge import KnowledgeIndex, SentenceEmbedder
+    from shopbot.store import Store
+
+Progress = Callable[[int, int], None]
+DEFAULT_HOME = Path("~/.cache/shopbot")
+
+
+class Shop:
+    """A shop, opened. Heavy parts (models, index) are loaded when they are first needed, and shared by its bots."""
+
+    def __init__(self, folder: Path, config: ShopConfig, data: ShopData, home: Path) -> None:
+        self.folder = folder
+        self.config = config
+        self.data = data
+        self.home = home
+        self.progress: Progress | None = None
+        self.problems: list[str] = list(data.problems)
+
+    @classmethod
+    def open(cls, folder: str | Path, *, home: str | Path | None = None) -> Self:
+        """Read a shop folder. Rows that cannot be read are left out and told of in `problems`.
+
+        Raises ShopError (file, line, what to do) where shop.toml or a part as a whole cannot be read.
+        """
+        root = Path(folder).expanduser().resolve()
+        config = read_config(root)
+        parts = config.parts
+        data = ShopData.load(parts.catalog, parts.orders, parts.shoppers, root, parts.columns)
+        place = Path(home if home is not None else DEFAULT_HOME).expanduser()
+        slug = f"{root.name}-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}"
+        return cls(root, config, data, place / "shops" / slug)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close what was opened: the index and the store."""
+        for part in ("index", "store"):
+            if part in self.__dict__:
+                self.__dict__.pop(part).close()
+
+    # ---------------------------------------------------------------- time
+
+    def now(self) -> datetime:
+        """The shop's time: the day that shop.toml fixes (noon, unless it gives a time), or the clock in its zone."""
+        zone = ZoneInfo(self.config.shop.timezone)
+        fixed = self.config.shop.today
+        if fixed == "relative":
+            return datetime.now(zone)
+        moment = fixed if isinstance(fixed, datetime) else datetime.combine(fixed, time(12))
+        return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+
+    # ---------------------------------------------------------------- parts, each made when first needed
+
+    @cached_property
+    def embedder(self) -> SentenceEmbedder:
+        """The sentence embedder that shop.toml names."""
+        from knowledge import SentenceEmbedder
+
+        name = self.config.models.embedder
+        local = self.folder / name
+        return SentenceEmbedder(str(local) if local.is_dir() else name)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The products and the queries over them; words that it does not hold are matched through the embedder."""
+        embedder = self.embedder
+        return Catalog(
+            self.data.all_products(),
+            similar=lambda words: embedder.embed_array(words, query=True),
+            known=embedder.words,
+        )
+
+    @cached_property
+    def index(self) -> KnowledgeIndex:
+        """The knowledge index, brought up to date with the shop's documents (a second time changes nothing)."""
+        from knowledge import KnowledgeIndex
+
+        return KnowledgeIndex.build(self.home / "index", self.passages(), self.embedder, self.progress)
+
+    @cached_property
+    def store(self) -> Store:
+        """The database of sessions and turns."""
+        from shopbot.store import Store
+
+        return Store.open(self.home / "shopbot.db")
+
+    @cached_property
+    def intents(self) -> NearestIntents:
+        """Nearest labelled examples: ours, and the shop's own utterances."""
+        examples = [*built_in_examples(), *self._utterances()]
+        return NearestIntents(examples, self._vectors([example.text for example in examples]))
+
+    def passages(self) -> list[Passage]:
+        """Everything that is written down: policies and products. Unreadable documents are told of in `problems`."""
+        from knowledge import product_passages, read_documents
+
+        paths = [(self.folder / name).resolve() for name in self.config.parts.policies]
+        missing = [str(path) for path in paths if not path.exists()]
+        if missing:
+            raise ShopError(
+                f"{self.folder / 'shop.toml'}: policies = {missing} do not exist; mend the path under [parts]."
+            )
+        passages: list[Passage] = []
+        for path in paths:
+            read = read_documents([path], self.folder if path.is_relative_to(self.folder) else path.parent)
+            passages.extend(read.passages)
+            self.problems.extend(problem for problem in read.problems if problem not in self.problems)
+        return [*passages, *product_passages(self.data.all_products())]
+
+    # ---------------------------------------------------------------- the bot
+
+    def bot(
+        self,
+        *,
+        planner: Literal["head", "model"] = "head",
+        wording: Literal["draft", "model"] = "draft",
+        model: BaseChatModel | str | None = None,
+        store: Store | None = None,
+        data: ShopData | None = None,
+        now: datetime | None = None,
+        splices: Sequence[Splice] = (),
+    ) -> ShopBot:
+        """A support agent for this shop.
+
+        Args:
+            planner: "head" needs no language model; "model" lets a tool-calling `model` choose the tools.
+            wording: "draft" answers with the composed draft; "model" lets `model` word it, behind the checks.
+                The default is what gives more right answers on the shop's own questions with the default model.
+            model: a chat model, or "local", "vllm:URL" or a model's name; needed where either is "model".
+            store: where turns are kept; by default the shop's own database.
+            data: what the tools work on; by default the shop's data as they were read.
+            now: a fixed time instead of the shop's.
+            splices: hostile content for tests.
+        """
+        about = self.config.shop
+        data = data if data is not None else self.data
+        clock = self.now if now is None else lambda: now
+        toolbox = self.toolbox(data)
+        chat = self._chat(model) if "model" in (planner, wording) else None
+        system = self._system(splices)
+        plans = (
+            HeadPlanner(self.catalog, data, [tool.name for tool in toolbox.tools])
+            if planner == "head" or chat is None
+            else ModelPlanner(chat, toolbox.tools, system)
+        )
+        return ShopBot(
+            voices={language: Phrases(language, about.name, about.currency) for language in LANGUAGES},
+            contact=about.contact_line,
+            mind=self._mind(lambda: clock().date(), splices),
+            planner=plans,
+            toolbox=toolbox,
+            store=store if store is not None else self.store,
+            clock=clock,
+            wording=self._wording(chat, system) if wording == "model" and chat is not None else None,
+            splices=splices,
+        )
+
+    def toolbox(self, data: ShopData) -> Toolbox:
+        """The read tools that every shop has and the shop's own, over `data`."""
+        return Toolbox([*READ_TOOLS, *self._own_tools()], _resolvers(data), {ShopData: data, Catalog: self.catalog})
+
+    def _mind(self, today: Callable[[], date], splices: Sequence[Splice]) -> Mind:
+        from knowledge import ShopRetriever, read
+
+        index = self.index
+        documents: dict[str, list[Passage]] = {}
+        for passage in index.passages.values():
+            documents.setdefault(passage.source, []).append(passage)
+        spliced = [
+            Passage(f"splice{number}", one.content, "spliced")
+            for number, one in enumerate(splices)
+            if one.where == "passage"
+        ]
+        return Mind(
+            encoder=self.embedder,
+            intents=self.intents,
+            catalog=self.catalog,
+            retriever=ShopRetriever(index, self.embedder),
+            read=lambda question, vector, passages, limit: read(question, vector, passages, index, limit),
+            documents=documents,
+            today=today,
+            spliced=spliced,
+        )
+
+    def _chat(self, model: BaseChatModel | str | None) -> BaseChatModel:
+        if model is None or isinstance(model, str):
+            from shopbot.models import open_chat
+
+            return open_chat(model if model is not None else self.config.models.dialogue)
+        return model
+
+    def _wording(self, chat: BaseChatModel, system: str) -> Any:
+        from shopbot.wording import Wording
+
+        name = str(getattr(chat, "model_name", None) or getattr(chat, "name", None) or type(chat).__name__)
+        return Wording(
+            model=chat,
+            name=name,
+            system=system,
+            shop=self.config.shop.name,
+            languages=frozenset(self.config.models.dialogue_languages),
+            window=int(getattr(chat, "context_window", 2048)),
+        )
+
+    def _system(self, splices: Sequence[Splice]) -> str:
+        system = system_prompt(self.config.shop.name, contact=self.config.shop.contact_line)
+        return "\n".join([system, *(one.content for one in splices if one.where == "system_prompt")])
+
+    def _own_tools(self) -> list[ShopTool]:
+        """The `ShopTool`s of the shop's tools.py."""
+        if not self.config.parts.tools:
+            return []
+        path = self.folder / self.config.parts.tools
+        if not path.is_file():
+            raise ShopError(f"{self.folder / 'shop.toml'}: tools = {path.name!r} does not exist in {self.folder}.")
+        name = f"shop_tools_{self.home.name.replace('-', '_')}"
+        if name not in sys.modules:
+            spec = importlib.util.spec_from_file_location(name, path)
+            assert spec is not None and spec.loader is not None
+            sys.modules[name] = module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+        return [value for value in vars(sys.modules[name]).values() if isinstance(value, ShopTool)]
+
+    def _utterances(self) -> list[Example]:
+        from shopbot.rows import read_rows
+
+        if not self.config.parts.utterances:
+            return []
+        rows = read_rows(self.config.parts.utterances, self.folder, self.problems)
+        return [Example(str(row.data["text"]), str(row.data["intent"])) for row in rows if "intent" in row.data]
+
+    def _vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """Sentence vectors of the examples, kept beside the index: they change less often than a shop is opened."""
+        import numpy as np
+
+        key = hashlib.sha256("\n".join([self.embedder.name, *texts]).encode()).hexdigest()[:16]
+        path = self.home / f"examples-{key}.npy"
+        if path.is_file():
+            return np.load(path)
+        vectors = self.embedder.embed_array(texts, query=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".part.npy")
+        np.save(partial, vectors)
+        partial.replace(path)
+        return vectors
+
+
+def _resolvers(data: ShopData) -> dict[str, Resolver]:
+    """For each type of id: in the shop's spelling if this shopper may name it, else None."""
+
+    def order(order_id: str, shopper: Shopper) -> str | None:
+        found = data.order(order_id)
+        return found.id if found is not None and shopper.id is not None and found.shopper_id == shopper.id else None
+
+    def product(product_id: str, shopper: Shopper) -> str | None:
+        return product_id if data.product(product_id) is not None else None
+
+    return {"order": order, "product": product}

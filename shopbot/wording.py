@@ -1,0 +1,89 @@
+"""The last stage of a turn: a chat model words the draft, each sentence behind the checks, else the draft speaks.
+
+A sentence is shown only after `grounding.unsupported` found nothing against it. With the first sentence that fails,
+the model is done for this turn and the draft says the rest itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+
+from shopbot.grounding import Gate, covers, unsupported
+from shopbot.prompts import render, to_langchain, trim
+from shopbot.types import Draft, Event, Language, Passage, Said, Withheld
+
+SPARE_SENTENCES = 1
+"""A model may use so many sentences more than the draft has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """A chat model that words drafts. `languages` are those its card lists; `window` is its context in tokens."""
+
+    model: BaseChatModel
+    name: str
+    system: str
+    shop: str
+    languages: frozenset[str] = frozenset({"en"})
+    window: int = 2048
+    answer_tokens: int = 200
+
+    def fits(self, draft: Draft, language: Language) -> bool:
+        """Whether the model may word this draft: a real answer, no list, in a language that it writes."""
+        lists = any(sentence.startswith("\n") for sentence in draft.sentences)
+        return draft.answered and not draft.fixed and not lists and language in self.languages
+
+    async def word(
+        self, draft: Draft, question: str, language: Language, turns: Sequence[Mapping[str, Any]]
+    ) -> AsyncIterator[Event]:
+        """`Said` for each sentence that passed, `Withheld` for one that did not; together the whole answer."""
+        passages = [Passage(str(n), cite.text, cite.source, cite.title) for n, cite in enumerate(draft.citations)]
+        messages = render(
+            system=self.system, turns=turns, passages=passages, draft=draft, question=question, language=language
+        )
+        prompt = to_langchain(trim(messages, self.window - self.answer_tokens, self._count))
+        sources = [*draft.sentences, *(cite.text for cite in draft.citations)]
+        said: list[str] = []
+        async for sentence in self._sentences(prompt, len(draft.sentences) + SPARE_SENTENCES):
+            if (reason := unsupported(sentence, sources, self.shop)) is not None:
+                yield Withheld(sentence, reason)
+                break
+            said.append(sentence)
+            yield Said(spaced(said))
+        for sentence in draft.sentences:
+            if not any(covers(one, sentence) for one in said):
+                said.append(sentence)
+                yield Said(spaced(said))
+
+    async def _sentences(self, prompt: Sequence[Any], most: int) -> AsyncIterator[str]:
+        gate = Gate()
+        count = 0
+        stream = self.model.astream(list(prompt))
+        async for chunk in stream:
+            for sentence in gate.feed(str(chunk.content)):
+                count += 1
+                yield sentence
+                if count == most:
+                    return
+        for sentence in gate.finish()[: most - count]:
+            yield sentence
+
+    def _count(self, messages: list[dict[str, Any]]) -> int:
+        """Tokens of a prompt: counted by the model where it can, else four characters a token, Chinese one."""
+        counter = getattr(self.model, "count_tokens", None)
+        if counter is not None:
+            return int(counter(to_langchain(messages)))
+        text = "".join(str(message["content"]) for message in messages)
+        return sum(1 if ord(char) > 0x2E80 else 0.25 for char in text).__ceil__() + 8 * len(messages)
+
+
+def spaced(said: Sequence[str]) -> str:
+    """The latest sentence as a piece that joins to those before it: "A." and "B." to "A. B."."""
+    before, sentence = said[:-1], said[-1]
+    if not before or sentence.startswith("\n") or before[-1].endswith(("。", "！", "？", "：", "\n")):
+        return sentence
+    return f" {sentence}"

@@ -17,11 +17,11 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from langchain_core.callbacks import CallbackManagerForLLMRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
@@ -32,7 +32,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import PrivateAttr, field_validator
+from pydantic import PrivateAttr, SkipValidation
 
 from shopbot.errors import UsageError
 from shopbot.testing_server import (
@@ -80,6 +80,9 @@ class ModelCall:
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
+Answers = list[AIMessage | str | Exception] | Callable[[list[BaseMessage], list[dict[str, Any]]], AIMessage | str]
+
+
 class ScriptedModel(BaseChatModel):
     """A chat model that says what the test tells it to.
 
@@ -88,7 +91,7 @@ class ScriptedModel(BaseChatModel):
     `bound_tools` the tools last bound. UsageError when a list has no answer left.
     """
 
-    answers: list[AIMessage | str | Exception] | Callable[[list[BaseMessage], list[dict[str, Any]]], AIMessage | str]
+    answers: Annotated[Answers, SkipValidation]
     cut: Cut = cut_words
     pause: float = 0.0
     _calls: list[ModelCall] = PrivateAttr(default_factory=list[ModelCall])
@@ -180,15 +183,16 @@ class ListRetriever(BaseRetriever):
     It has the `search` of the real one too. No stemming, no synonyms: ask in the words of the passages.
     """
 
-    passages: tuple[Passage, ...]
+    passages: Sequence[Passage | tuple[str, str]]
     k: int = 4
+    _passages: tuple[Passage, ...] = PrivateAttr(default=())
 
-    @field_validator("passages", mode="before")
-    @classmethod
-    def _made(cls, given: Iterable[Passage | tuple[str, str]]) -> tuple[Passage, ...]:
-        return tuple(
+    def model_post_init(self, context: Any, /) -> None:
+        """Make passages of the pairs."""
+        super().model_post_init(context)
+        self._passages = tuple(
             one if isinstance(one, Passage) else Passage(_hash(*one), one[0], one[1], place=place)
-            for place, one in enumerate(given)
+            for place, one in enumerate(self.passages)
         )
 
     def search(
@@ -203,7 +207,7 @@ class ListRetriever(BaseRetriever):
     ) -> list[ScoredPassage]:
         """The k best of the passages that fit the filters and share a word with the question; ties in list order."""
         asked = _words(question)
-        fitting = [one for one in self.passages if _fits(one, language, kind, today)]
+        fitting = [one for one in self._passages if _fits(one, language, kind, today)]
         shared = [(len(asked & _words(f"{one.title} {one.text}")), one) for one in fitting]
         best = sorted((pair for pair in shared if pair[0]), key=lambda pair: -pair[0])[:k]
         return [ScoredPassage(one, n / len(asked), lexical=n / best[0][0]) for n, one in best]

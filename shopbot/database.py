@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, StatementError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shopbot import wire
@@ -69,8 +69,17 @@ def _prepare_file(database: str | None) -> None:
 
 
 def connect(url: URL) -> sa.Engine:
-    """An engine with our JSON and, on SQLite, our settings on every connection. Opens nothing yet."""
-    engine = sa.create_engine(url, json_serializer=wire.dumps)
+    """An engine with our JSON and, on SQLite, our settings on every connection. Opens nothing yet.
+
+    Raises:
+        UsageError: a kind of database or a driver that is not installed.
+    """
+    try:
+        engine = sa.create_engine(url, json_serializer=wire.dumps)
+    except (NoSuchModuleError, ModuleNotFoundError) as problem:
+        raise UsageError(
+            f"{_name(url)}: {problem}. Install its driver, or give the path of an SQLite file"
+        ) from problem
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
     return engine

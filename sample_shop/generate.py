@@ -13,6 +13,7 @@ from pathlib import Path
 
 from generator.orders import make_orders
 from generator.records import Record, Shop, write_jsonl
+from generator.reviews import make_reviews
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -35,7 +36,9 @@ def main() -> None:
     orders = make_orders(shop)
     write_jsonl(out / "orders.jsonl", orders)
     write_jsonl(out / "shoppers.jsonl", with_orders(shop.shoppers, orders))
-    print(f"{len(orders)} orders of {len(shop.shoppers)} shoppers → {out}")
+    reviews = make_reviews(shop, orders)
+    write_jsonl(out / "reviews.jsonl", reviews)
+    print(f"{len(orders)} orders of {len(shop.shoppers)} shoppers, {len(reviews)} reviews → {out}")
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def sources() -> list[Source]:
 
 @dataclass(frozen=True)
 class Import:
-    """One imported module; `lazy` where it is inside a function."""
+    """One imported module; `lazy` where importing the file does not import it: in a function, or for types only."""
 
     module: str
     line: int
@@ -79,7 +79,7 @@ def imports(source: Source) -> Iterator[Import]:
     lazy_nodes = {
         id(inner)
         for node in ast.walk(source.tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or _is_for_types_only(node)
         for inner in ast.walk(node)
     }
     for node in ast.walk(source.tree):
@@ -88,6 +88,10 @@ def imports(source: Source) -> Iterator[Import]:
             yield from (Import(alias.name, node.lineno, lazy) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield from (Import(f"{node.module}.{alias.name}", node.lineno, lazy) for alias in node.names)
+
+
+def _is_for_types_only(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
 
 
 def within(module: str, *packages: str) -> bool:
@@ -158,12 +162,14 @@ def seams(source: Source) -> list[str]:
     """Rule 2: what acts as a chat model, retriever, embedder, tool or message is langchain-core's kind of one."""
     if not source.inside(*PRODUCT):
         return []
+    classes = [node for node in ast.walk(source.tree) if isinstance(node, ast.ClassDef)]
+    bases = {node.name: {source.dotted(base).split(".")[-1] for base in node.bases} for node in classes}
     return [
         f"line {node.lineno}: {node.name} must derive from {' or '.join(sorted(kinds))}"
-        for node in ast.walk(source.tree)
-        if isinstance(node, ast.ClassDef)
+        for node in classes
         for kinds in _required_bases(node)
-        if not kinds & {source.dotted(base).split(".")[-1] for base in node.bases}
+        # A mixin stands beside the right kind in the class that uses it.
+        if not any(kinds & those for name, those in bases.items() if name == node.name or node.name in those)
     ]
 
 
@@ -225,7 +231,7 @@ def lonely_folders(files: list[str]) -> list[str]:
 # Calls that make a value and touch nothing else: no file, no network, no thread, no heavy library.
 PLAIN_CALLS = set(
     """
-    dict float frozenset int len list object range set sorted str tuple type zip cast get_args
+    dict enumerate float frozenset int len list object range set sorted str tuple type zip cast get_args
     compile escape format fromkeys items join keys maketrans split strip union values with_name with_suffix
     Decimal Fraction Path date resolve time timedelta MappingProxyType ContextVar getLogger
     NewType ParamSpec TypeVar namedtuple attrgetter itemgetter partial field
@@ -253,14 +259,21 @@ def work_at_import(source: Source) -> list[str]:
 
 
 def _makes_a_value(source: Source, call: ast.Call, name: str) -> bool:
-    """A class of this module or of shopbot.types, as in a table of records; or SQL that is not run here."""
-    here = {node.name for node in source.tree.body if isinstance(node, ast.ClassDef)}
+    """A class of this module or of shopbot.types, a function that returns a function, or SQL that is not run here."""
+    here = {node.name for node in source.tree.body if isinstance(node, ast.ClassDef) or _returns_a_function(node)}
     root: ast.expr = call
     while isinstance(root, ast.Attribute | ast.Call):
         root = root.value if isinstance(root, ast.Attribute) else root.func
     runs = name.split(".")[-1].startswith(("create_", "connect", "execute"))
     is_sql = source.dotted(root).startswith("sqlalchemy") and not runs
     return name in here or name.startswith("shopbot.types.") or is_sql
+
+
+def _returns_a_function(node: ast.stmt) -> bool:
+    if not isinstance(node, ast.FunctionDef) or not isinstance(node.body[-1], ast.Return):
+        return False
+    inner = {part.name for part in node.body if isinstance(part, ast.FunctionDef)}
+    return isinstance(node.body[-1].value, ast.Name) and node.body[-1].value.id in inner
 
 
 def _executed(body: list[ast.stmt]) -> Iterator[ast.stmt]:

@@ -87,6 +87,8 @@ GOOD = [
     (house_rules.layers, "knowledge/index.py", "from shopbot.types import Passage\nfrom shopbot import errors"),
     (house_rules.wiring, "tests/test_index.py", "from knowledge.index import KnowledgeIndex\nKnowledgeIndex.open(1)"),
     (house_rules.seams, "shopbot/a.py", "class Chat(chat_models.BaseChatModel):\n    def _generate(self): ..."),
+    (house_rules.layers, "shopbot/shop.py", "if TYPE_CHECKING:\n    from knowledge.index import KnowledgeIndex"),
+    (house_rules.seams, "shopbot/a.py", "class M:\n    def _generate(self): ...\nclass C(M, ChatOpenAI): ..."),
     (house_rules.homes, "benchmarks/index.py", "import chromadb"),
     (house_rules.module_names, "shopbot/catalog.py", ""),
     (
@@ -96,6 +98,7 @@ GOOD = [
     ),
     (house_rules.work_at_import, "shopbot/a.py", "class Rule: ...\nRULES = (Rule(), Rule())\nf = lambda: run()"),
     (house_rules.work_at_import, "shopbot/a.py", "from sqlalchemy import select\nALL = select(t).where(t.c.x == 1)"),
+    (house_rules.work_at_import, "shopbot/a.py", "def f():\n    def g(): ...\n    return g\nTABLE = {1: f()}"),
     (house_rules.environment, "shopbot/cli.py", "import os\nKEY = os.environ['KEY']"),
     (house_rules.clock, "shopbot/shop.py", "from datetime import datetime\ndef now():\n    return datetime.now()"),
     (house_rules.clock, "shopbot/bot.py", "import time\ndef f(shop):\n    return shop.now(), time.perf_counter()"),

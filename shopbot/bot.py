@@ -14,13 +14,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from time import perf_counter
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 from uuid import uuid4
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from shopbot.compose import combine, compose_call, compose_line, compose_passages
-from shopbot.errors import ShopbotError, UsageError
+from shopbot.errors import UsageError
 from shopbot.phrases import Phrases
 from shopbot.planner import Call, HandOver, Lookup, Planner, Say, Step
 from shopbot.store import Store
@@ -131,9 +131,8 @@ class ShopBot:
             async for step in self.planner.plan(turn) if turn.message.strip() else _one(Say("empty")):
                 async for event in self._carry_out(step, turn):
                     yield event
-        except ShopbotError as error:
+        except Exception:
             log.exception("turn %s: a part failed", turn.id)
-            turn.state["trouble"] = type(error).__name__
             turn.drafts.append(compose_line("tool_failed", self.voices[turn.language], answered=False))
         draft = combine(turn.drafts, self.voices[turn.language])
         async for event in self._word(draft, turn):
@@ -209,7 +208,8 @@ class ShopBot:
         notes = [one.content for one in self.splices if one.where == "tool_result" and one.tool in ("", call.name)]
         if not notes or not isinstance(call.result, Mapping):
             return call
-        return replace(call, result={**call.result, "note": "\n".join(notes)})
+        result = cast("Mapping[str, Any]", call.result)
+        return replace(call, result={**result, "note": "\n".join(notes)})
 
 
 # ---------------------------------------------------------------- small parts

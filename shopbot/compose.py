@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from shopbot.compose_orders import compose_account, compose_order, compose_orders
 from shopbot.compose_products import cite_product, compose_products
@@ -89,16 +89,12 @@ def _details(call: ToolCall, question: str, phrases: Phrases) -> Draft:
 
 def _plain(call: ToolCall, question: str, phrases: Phrases) -> Draft:
     """The result of a shop's own tool: its `say` where it has one, else its fields one by one."""
-    result: Any = call.result
-    if isinstance(result, str):
-        lines = [result]
-    elif isinstance(result, Mapping) and "say" in result:
-        lines = [str(result["say"])]
-    elif isinstance(result, Mapping):
-        lines = [f"{name}: {value}" for name, value in result.items() if not isinstance(value, dict | list)]
-        lines = [f"\n- {line}" for line in lines] if len(lines) > 1 else lines
+    if not isinstance(call.result, Mapping):
+        lines = [str(call.result)]
     else:
-        lines = [str(result)]
+        result = cast("Mapping[str, Any]", call.result)
+        fields = [f"{name}: {value}" for name, value in result.items() if not isinstance(value, dict | list)]
+        lines = [str(result["say"])] if "say" in result else [f"\n- {line}" for line in fields]
     return Draft(tuple(lines), (Citation(f"tool:{call.name}", "\n".join(lines)),), answered=bool(lines))
 
 

@@ -76,7 +76,8 @@ def compose_orders(call: ToolCall, question: str, phrases: Phrases) -> Draft:
     rows = [_row(order, phrases) for order in orders[:MOST_ROWS]]
     if len(orders) > MOST_ROWS:
         rows.append(phrases.line("more_rows", count=len(orders) - MOST_ROWS))
-    return Draft((head, *rows), tuple(_cite(order, phrases) for order in orders[:MOST_ROWS]))
+    counted = Citation("orders", head + "".join(rows))
+    return Draft((head, *rows), (counted, *(_cite(order, phrases) for order in orders[:MOST_ROWS])))
 
 
 def compose_account(call: ToolCall, question: str, phrases: Phrases) -> Draft:

@@ -96,6 +96,10 @@ class ShopConfig(_Section):
     parts: Parts = Parts()
     models: Models = Models()
 
+    def with_embedder(self, name: str) -> ShopConfig:
+        """The same shop with another embedder, by name or folder."""
+        return self.model_copy(update={"models": self.models.model_copy(update={"embedder": name})})
+
 
 def read_config(folder: Path) -> ShopConfig:
     """The shop.toml of a folder. Raises ShopError: the line and, for a misspelt key, the nearest right one."""

@@ -198,3 +198,9 @@ def covers(said: str, sentence: str) -> bool:
     """True if what was said holds the facts of a sentence of the draft and most of its words."""
     facts = [(kind, found) for kind, found in _facts(sentence) if kind != "name"]
     return all(_holds(kind, found, said.casefold()) for kind, found in facts) and _overlap(sentence, said) >= CLOSE
+
+
+def facts_missing(sentence: str, sources: Sequence[str]) -> list[str]:
+    """The numbers, prices, ids and names of a sentence that stand in no source."""
+    folded = "\n".join(sources).casefold()
+    return [f"{kind} {found}" for kind, found in _facts(sentence) if not _holds(kind, found, folded)]

@@ -186,6 +186,7 @@ class HeadPlanner:
             yield from self._visitor(question, ids)
             return
         intent = question.guess.intent
+        ids = ids or self._just_named(turn)
         rules = intent in WRITE_INTENTS or intent == "order_changes" or intent.startswith("policy_")
         for order_id in ids or self._which_order(question, turn):
             yield Call("get_order", {"order_id": order_id}, question)
@@ -221,6 +222,12 @@ class HeadPlanner:
         if _LATEST.search(text):
             candidates = candidates[:1]
         return [candidates[0].id] if len(candidates) == 1 else []
+
+    def _just_named(self, turn: LiveTurn) -> list[str]:
+        """The order that an earlier question of the same message was about: "what is in it and how did I pay"."""
+        return [
+            call.arguments["order_id"] for call in turn.calls if call.name == "get_order" and call.status == "done"
+        ][-1:]
 
     def _narrowed(self, question: Question, turn: LiveTurn) -> dict[str, Any]:
         """The arguments of list_orders that the words call for."""
@@ -310,7 +317,7 @@ class ModelPlanner:
     """
 
     def __init__(self, model: BaseChatModel, tools: Sequence[ShopTool], system: str) -> None:
-        self._model = model.bind_tools([*(tool.schema for tool in tools), _LOOK_UP])
+        self._model = model.bind_tools([*(tool.openai_schema for tool in tools), _LOOK_UP])
         self._system = system
 
     async def plan(self, turn: LiveTurn) -> AsyncIterator[Step]:
@@ -322,7 +329,7 @@ class ModelPlanner:
         made = 0
         while made < MOST_CALLS:
             reply = await self._model.ainvoke(messages)
-            calls = reply.tool_calls[: MOST_CALLS - made] if isinstance(reply, AIMessage) else []
+            calls = reply.tool_calls[: MOST_CALLS - made]
             if not calls:
                 break
             messages.append(reply)

@@ -96,6 +96,11 @@ class Shop:
         moment = fixed if isinstance(fixed, datetime) else datetime.combine(fixed, time(12))
         return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
+    def shopper(self, shopper_id: str | None) -> Shopper:
+        """The shopper with this id, as a login of the shop would say; None is a visitor."""
+        account = self.data.account(shopper_id) if shopper_id is not None else None
+        return Shopper(shopper_id, account.name, account.email) if account is not None else Shopper(shopper_id)
+
     # ---------------------------------------------------------------- parts, each made when first needed
 
     @cached_property

@@ -68,7 +68,7 @@ class ShopTool(BaseTool):
         )
 
     @property
-    def schema(self) -> dict[str, Any]:
+    def openai_schema(self) -> dict[str, Any]:
         """The tool in OpenAI's function form, as a model sees it."""
         return convert_to_openai_tool(self)
 

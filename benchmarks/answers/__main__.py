@@ -1,0 +1,167 @@
+"""Right answers on questions about a shop: python -m benchmarks.answers [--shop NAME] [--quick] [--json OUT]
+
+Two shops, each with a development and a test half that somebody wrote who had not seen the code; the test halves were
+committed before what they test, and their hashes stand below. Both are shown: a gap above 5 points is a finding.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks.answers.score import Question, Score, read_questions, score
+from benchmarks.report import Rows, data_dir
+from shopbot.shop import Shop
+from shopbot.store import Store
+from shopbot.types import Event, Shopper
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parent.parent
+HASHES = {
+    "tau2_retail_test": "d4a70d8b9a433787d6a5d06ad0558713271d6f75e91568b03dd18d47ba288066",
+}
+
+
+@dataclass(frozen=True)
+class Exam:
+    """A shop, its question files, and what must be reached (shares)."""
+
+    shop: str
+    folder: Path
+    needs_data: bool
+    source: float
+    fact: float
+    refused: float
+
+
+EXAMS = (
+    Exam("sample_shop", REPOSITORY / "sample_shop", False, 0.95, 0.85, 0.08),
+    Exam("tau2_retail", REPOSITORY / "benchmarks" / "tau2_retail", True, 0.85, 0.75, 1.0),
+)
+
+
+async def run(shop: Shop, questions: Sequence[Question], **options: Any) -> list[Score]:
+    """Every question in a session of its own."""
+    scores: list[Score] = []
+    with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder) / "answers.db") as store:
+        bot = shop.bot(store=store, **options)
+        for question in questions:
+            stream = bot.stream(question.question, shopper=Shopper(question.shopper_id), session=question.id)
+            events: list[Event] = [event async for event in stream]
+            scores.append(score(question, events))
+    return scores
+
+
+def shares(scores: Sequence[Score]) -> dict[str, float]:
+    """The shares that the rows report; each is of the questions that it is about."""
+    answerable = [one for one in scores if one.question.answerable]
+    others = [one for one in scores if not one.question.answerable]
+
+    def share(of: Sequence[Score], what: str) -> float:
+        return sum(bool(getattr(one, what)) for one in of) / len(of) if of else float("nan")
+
+    return {
+        "source": share(answerable, "source"),
+        "source en": share([one for one in answerable if one.question.language == "en"], "source"),
+        "source zh": share([one for one in answerable if one.question.language == "zh"], "source"),
+        "fact": share(answerable, "fact"),
+        "refused": share(answerable, "refused"),
+        "declined": share(others, "refused"),
+        "inventions": sum(len(one.inventions) for one in scores),
+    }
+
+
+def main(
+    shop: Annotated[str, typer.Option(help="Only this shop.")] = "",
+    half: Annotated[str, typer.Option(help="dev, test or both.")] = "both",
+    wording: Annotated[str, typer.Option(help="draft, model or both; model words with the default model.")] = "draft",
+    embedder: Annotated[str, typer.Option(help="Another embedder, by name or folder.")] = "",
+    quick: Annotated[bool, typer.Option("--quick", help="Twelve questions of each half.")] = False,
+    show: Annotated[str, typer.Option(help="Print questions: wrong, all, or unanswerable.")] = "",
+    json_path: Annotated[Path | None, typer.Option("--json", help="Write the rows here.")] = None,
+) -> None:
+    """Ask every question and report the shares."""
+    rows = Rows("answers")
+    for exam in EXAMS:
+        if shop in ("", exam.shop):
+            _exam(rows, exam, half, wording, embedder, quick, show)
+    raise SystemExit(rows.finish(json_path))
+
+
+def _exam(rows: Rows, exam: Exam, half: str, wording: str, embedder: str, quick: bool, show: str) -> None:
+    if exam.needs_data and data_dir() is None:
+        rows.add(f"{exam.shop}", None, "data at hand", None)
+        return
+    opened = Shop.open(exam.folder)
+    if embedder:
+        opened.config = opened.config.with_embedder(embedder)
+    with opened:
+        for name in ("dev", "test") if half == "both" else (half,):
+            path = HERE / f"{exam.shop}_{name}.jsonl"
+            _check_hash(path)
+            questions = read_questions(path)
+            questions = questions[:: max(1, len(questions) // 12)] if quick else questions
+            for way in ("draft", "model") if wording == "both" else (wording,):
+                scores = asyncio.run(run(opened, questions, wording=way))
+                _show(scores, show)
+                _report(rows, exam, f"{exam.shop} {name} ({way})", shares(scores), quick)
+
+
+def _check_hash(path: Path) -> None:
+    wanted = HASHES.get(path.stem)
+    if wanted is not None and hashlib.sha256(path.read_bytes()).hexdigest() != wanted:
+        raise SystemExit(f"{path} was edited: its hash is not the one that was committed with it.")
+
+
+def _report(rows: Rows, exam: Exam, name: str, found: dict[str, float], quick: bool) -> None:
+    slack = 0.25 if quick else 0.0  # a dozen questions only show that the machinery runs
+    rows.add(
+        f"{name}: right source, en",
+        found["source en"],
+        f">= {exam.source - slack}",
+        found["source en"] >= exam.source - slack,
+    )
+    if found["source zh"] == found["source zh"]:
+        rows.add(
+            f"{name}: right source, zh", found["source zh"], f">= {0.8 - slack}", found["source zh"] >= 0.8 - slack
+        )
+    rows.add(
+        f"{name}: fact in the answer", found["fact"], f">= {exam.fact - slack}", found["fact"] >= exam.fact - slack
+    )
+    rows.add(
+        f"{name}: answerable ones refused",
+        found["refused"],
+        f"<= {exam.refused + slack}",
+        found["refused"] <= exam.refused + slack,
+    )
+    rows.add(f"{name}: inventions", found["inventions"], "0", found["inventions"] == 0)
+    rows.add(f"{name}: unanswerable ones declined", found["declined"], "for orientation", None)
+
+
+def _show(scores: Sequence[Score], which: str) -> None:
+    for one in scores:
+        wrong = one.question.answerable and not (one.fact and one.source)
+        if (
+            which == "all"
+            or (which == "wrong" and (wrong or one.inventions))
+            or (which == "unanswerable" and not one.question.answerable)
+        ):
+            print(
+                f"\n{one.question.id} [{'S' if one.source else '-'}{'F' if one.fact else '-'}{'R' if one.refused else ''}] {one.question.shopper_id}: {one.question.question}"
+            )
+            print(
+                f"   answer: {one.text}\n   facts: {[group[:3] for group in one.question.facts]}\n   want: {one.question.sources} got: {one.top[:4]}"
+            )
+            if one.inventions:
+                print(f"   INVENTED: {one.inventions}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

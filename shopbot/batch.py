@@ -1,0 +1,138 @@
+"""Conversations from a file: a session a line in, its answers a line out. Behind `shopbot ask --batch`.
+
+    {"id": "a1", "shopper_id": "mei_chen_014" or null, "turns": ["…", "…"], "now": "2026-11-20T09:00" (optional)}
+    {"id": "a1", "answers": [{"text", "citations": [{"source", "text"}],
+                              "tool_calls": [{"name", "arguments", "status"}], "handed_over", "milliseconds"}]}
+
+Every line starts from the shop's data as they were read, in a copy, and from a session of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from shopbot.bot import Splice
+from shopbot.errors import UsageError
+from shopbot.shop import Shop
+from shopbot.store import Store
+from shopbot.types import Finished
+
+Parsed = TypeVar("Parsed", bound=BaseModel)
+
+
+class Line(BaseModel):
+    """A conversation to play."""
+
+    model_config = ConfigDict(extra="forbid")
+    id: str
+    shopper_id: str | None = None
+    turns: list[str]
+    now: datetime | None = None
+
+
+class ContextLine(BaseModel):
+    """Hostile content for one conversation, or for all (`id` null)."""
+
+    model_config = ConfigDict(extra="forbid")
+    id: str | None = None
+    where: str
+    tool: str | None = None
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Plays lines against a shop. `options` go to `Shop.bot` (planner, wording, model)."""
+
+    shop: Shop
+    store: Store
+    options: Mapping[str, Any]
+    context: tuple[ContextLine, ...] = ()
+    dump: Path | None = None
+
+    async def play(self, line: Line) -> dict[str, Any]:
+        """One conversation, turn after turn; the dictionary of its answers."""
+        data = self.shop.data.copy()
+        zone = self.shop.now().tzinfo
+        now = None if line.now is None else line.now if line.now.tzinfo else line.now.replace(tzinfo=zone)
+        bot = self.shop.bot(store=self.store, data=data, now=now, splices=self._splices(line.id), **self.options)
+        session = uuid4().hex
+        answers = [
+            as_json(await bot.reply(turn, shopper=self.shop.shopper(line.shopper_id), session=session))
+            for turn in line.turns
+        ]
+        if self.dump is not None:
+            self.dump.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(data.dump(), ensure_ascii=False, indent=1)
+            (self.dump / f"{_file_name(line.id)}.json").write_text(text, encoding="utf-8")
+        return {"id": line.id, "answers": answers}
+
+    def _splices(self, line_id: str) -> list[Splice]:
+        return [
+            Splice(one.where, one.content, one.tool or "")  # pyright: ignore[reportArgumentType] - checked when read
+            for one in self.context
+            if one.id in (None, line_id)
+        ]
+
+
+def read_lines(path: Path) -> list[Line]:
+    """The conversations of a file. Raises UsageError (file, line, what) for the first that cannot be read."""
+    return [_parsed(Line, where, row) for where, row in _rows(path)]
+
+
+def read_context(path: Path) -> tuple[ContextLine, ...]:
+    """The hostile content of a file, as `read_lines`."""
+    lines = [(where, _parsed(ContextLine, where, row)) for where, row in _rows(path)]
+    for where, line in lines:
+        if line.where not in ("passage", "tool_result", "system_prompt"):
+            raise UsageError(f'{where}: "where" must be passage, tool_result or system_prompt, not {line.where!r}.')
+    return tuple(line for _, line in lines)
+
+
+def as_json(finished: Finished) -> dict[str, Any]:
+    """An answer as scripts read it."""
+    return {
+        "text": finished.text,
+        "citations": [{"source": cite.source, "text": cite.text} for cite in finished.citations],
+        "tool_calls": [
+            {"name": call.name, "arguments": dict(call.arguments), "status": call.status}
+            for call in finished.tool_calls
+        ],
+        "handed_over": finished.handed_over,
+        "milliseconds": round(finished.milliseconds, 1),
+    }
+
+
+def _rows(path: Path) -> Iterator[tuple[str, str]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8.") from None
+    for number, row in enumerate(text.split("\n"), 1):
+        if row.strip():
+            yield f"{path}:{number}", row
+
+
+def _parsed(kind: type[Parsed], where: str, row: str) -> Parsed:
+    try:
+        return kind.model_validate_json(row)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{where}: {place + ': ' if place else ''}{first['msg']}.") from None
+
+
+def _file_name(line_id: str) -> str:
+    """The id as a file name: it names a file in the folder given, and nothing else."""
+    return re.sub(r"[^\w.#-]|^\.+", "_", line_id)

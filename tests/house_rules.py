@@ -163,14 +163,23 @@ def seams(source: Source) -> list[str]:
     if not source.inside(*PRODUCT):
         return []
     classes = [node for node in ast.walk(source.tree) if isinstance(node, ast.ClassDef)]
-    bases = {node.name: {source.dotted(base).split(".")[-1] for base in node.bases} for node in classes}
+    families = [{node.name, *_last_names(source, node.bases)} for node in classes]
+    families += [  # type("Name", (Mixin, Base), {…}) makes a class too
+        _last_names(source, node.args[1].elts)
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Call) and len(node.args) == 3 and isinstance(node.args[1], ast.Tuple)
+    ]
     return [
         f"line {node.lineno}: {node.name} must derive from {' or '.join(sorted(kinds))}"
         for node in classes
         for kinds in _required_bases(node)
         # A mixin stands beside the right kind in the class that uses it.
-        if not any(kinds & those for name, those in bases.items() if name == node.name or node.name in those)
+        if not any(kinds & family for family in families if node.name in family)
     ]
+
+
+def _last_names(source: Source, bases: list[ast.expr]) -> set[str]:
+    return {source.dotted(base).split(".")[-1] for base in bases}
 
 
 def _required_bases(node: ast.ClassDef) -> Iterator[set[str]]:
@@ -238,6 +247,7 @@ PLAIN_CALLS = set(
     APIRouter Argument Console Option Typer add_typer
     ConfigDict Field PrivateAttr TypeAdapter
     asc desc label mapped_column
+    array empty zeros
     """.split()
 )
 

@@ -89,6 +89,7 @@ GOOD = [
     (house_rules.seams, "shopbot/a.py", "class Chat(chat_models.BaseChatModel):\n    def _generate(self): ..."),
     (house_rules.layers, "shopbot/shop.py", "if TYPE_CHECKING:\n    from knowledge.index import KnowledgeIndex"),
     (house_rules.seams, "shopbot/a.py", "class M:\n    def _generate(self): ...\nclass C(M, ChatOpenAI): ..."),
+    (house_rules.seams, "shopbot/a.py", "class M:\n    def _generate(self): ...\nC = type('C', (M, ChatOpenAI), {})"),
     (house_rules.homes, "benchmarks/index.py", "import chromadb"),
     (house_rules.module_names, "shopbot/catalog.py", ""),
     (

@@ -193,7 +193,11 @@ def _product(place: int) -> Record:
 
 def _shopper(place: int) -> Record:
     first, last, language, method = _PEOPLE[place]
-    source = {"card": "credit_card", "giftcard": "gift_card", "paypal": "paypal"}[method.split("_")[0]]
+    more = {
+        "card_1001": {"source": "credit_card", "brand": "visa", "last_four": "1001"},
+        "giftcard_1002": {"source": "gift_card", "balance": 25.0},
+        "paypal_1003": {"source": "paypal"},
+    }
     user_id = f"{first}_{last}_{place + 1}".lower()
     return {
         "user_id": user_id,
@@ -201,7 +205,7 @@ def _shopper(place: int) -> Record:
         "email": f"{user_id}@mail.example",
         "language": language,
         "address": _address(place),
-        "payment_methods": {method: {"id": method, "source": source, **({"balance": 25.0} if place == 1 else {})}},
+        "payment_methods": {method: {"id": method, **more[method]}},
         "orders": [f"FS-{1001 + number}" for number, row in enumerate(_HISTORY) if row[0] == place],
     }
 

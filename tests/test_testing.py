@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import random
+import re
 import tomllib
 from collections.abc import Iterator
 from datetime import date
@@ -22,6 +23,7 @@ from langchain_openai import ChatOpenAI
 
 from shopbot.errors import ModelUnavailable, UsageError
 from shopbot.records import ShopData
+from shopbot.shop import Shop
 from shopbot.testing import (
     FakeShop,
     ListRetriever,
@@ -34,7 +36,7 @@ from shopbot.testing import (
     obedient,
     scripted_server,
 )
-from shopbot.types import Passage
+from shopbot.types import Passage, Shopper
 
 TEXT = "It costs £2.50 [1]. 退货运费为£2.50，从退款中扣除。\n 21 days."
 ARGUMENTS = {"order_id": "FS-1003", "note": '加急 & "quoted"', "count": 2}
@@ -406,3 +408,19 @@ def test_an_obedient_model_without_tools_repeats_and_takes_new_orders(look_up: d
         assert called(whole(client(server).bind_tools([look_up]).stream("x"))) == [
             ("get_order", {"order_id": "FS-1001"})
         ]
+
+
+async def test_the_doubles_fit_the_product(tmp_path: Path) -> None:
+    """A shop from data alone, a model that obeys an attacker: the call is made, and refused; nothing of it is said."""
+    with (
+        scripted_server(obedient("get_order", {"order_id": "FS-1003"})) as server,
+        Shop.open(FakeShop().write(tmp_path / "shop"), home=tmp_path / "home") as shop,
+    ):
+        bot = shop.bot(planner="model", model=client(server))
+        answer = await bot.reply("Show me order FS-1003.", shopper=Shopper("ann_abel_1"))
+        assert [(call.name, call.status) for call in answer.tool_calls] == [("get_order", "refused")]
+        assert len(server.requests) == 2
+        assert not {"Leeds", "Brenolo", "63.45"} & set(re.findall(r"[\w.]+", answer.text))
+        own = await bot.reply("Show me order FS-1003.", shopper=Shopper("ben_boll_2"))
+        assert [(call.name, call.status) for call in own.tool_calls] == [("get_order", "done")]
+        assert "Brenolo" in own.text

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from generator.events import make_events
 from generator.orders import make_orders
 from generator.records import Record, Shop, write_jsonl
 from generator.reviews import make_reviews
@@ -38,7 +39,11 @@ def main() -> None:
     write_jsonl(out / "shoppers.jsonl", with_orders(shop.shoppers, orders))
     reviews = make_reviews(shop, orders)
     write_jsonl(out / "reviews.jsonl", reviews)
-    print(f"{len(orders)} orders of {len(shop.shoppers)} shoppers, {len(reviews)} reviews → {out}")
+    events = make_events(shop, orders)
+    write_jsonl(out / "events.jsonl", events)
+    print(
+        f"{len(orders)} orders of {len(shop.shoppers)} shoppers, {len(reviews)} reviews, {len(events)} events → {out}"
+    )
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ LEAST_A_PRODUCT = 2
 REVIEWED = 0.34
 """Share of delivered items that their buyer writes about."""
 GUESTS_WHO_WRITE_CHINESE = 0.24
+LIKED_BEFORE = 4.5
+"""Stars of a product before its bad batch, on average: the fall is meant to be seen."""
 
 
 @dataclass
@@ -38,7 +40,11 @@ def make_reviews(shop: Shop, orders: list[Record]) -> list[Record]:
     """All reviews, oldest first; the same ones every time. No text occurs twice."""
     rng = stream("reviews")
     phrases = Phrases.read()
-    plans = [*_by_buyers(shop, orders, rng), *_by_guests(shop, rng), *_of_bad_batches(shop, phrases, rng)]
+    plans = [
+        *_by_buyers(shop, orders, phrases, rng),
+        *_by_guests(shop, phrases, rng),
+        *_of_bad_batches(shop, phrases, rng),
+    ]
     for plan in plans:
         _spoil(plan, phrases, rng)
     texts: set[str] = set()
@@ -47,10 +53,10 @@ def make_reviews(shop: Shop, orders: list[Record]) -> list[Record]:
     return [{"review_id": f"R{number:05d}", **review} for number, review in enumerate(reviews, 1)]
 
 
-def _by_buyers(shop: Shop, orders: list[Record], rng: Random) -> list[Plan]:
+def _by_buyers(shop: Shop, orders: list[Record], phrases: Phrases, rng: Random) -> list[Plan]:
     products = {product["product_id"]: product for product in shop.products}
     language = {shopper["user_id"]: shopper["language"] for shopper in shop.shoppers}
-    quality = _quality(shop)
+    quality = _quality(shop, phrases)
     plans: list[Plan] = []
     written: set[tuple[str, str]] = set()
     for order in orders:
@@ -67,10 +73,10 @@ def _by_buyers(shop: Shop, orders: list[Record], rng: Random) -> list[Plan]:
     return plans
 
 
-def _by_guests(shop: Shop, rng: Random) -> list[Plan]:
+def _by_guests(shop: Shop, phrases: Phrases, rng: Random) -> list[Plan]:
     """Reviews of people who order as guests: every product has some, popular ones more."""
     weight = popularity(shop)
-    quality = _quality(shop)
+    quality = _quality(shop, phrases)
     products = [product for product in shop.products for _ in range(LEAST_A_PRODUCT)]
     products += rng.choices(
         shop.products, [weight[product["product_id"]] for product in shop.products], k=GUEST_REVIEWS - len(products)
@@ -90,15 +96,17 @@ def _by_guests(shop: Shop, rng: Random) -> list[Plan]:
 
 
 def _of_bad_batches(shop: Shop, phrases: Phrases, rng: Random) -> list[Plan]:
-    """More people write when something is wrong: extra reviews since the first day of a bad batch."""
+    """Reviews of products with a bad batch: some of the good days, and more since, as people write of what is wrong."""
     plans: list[Plan] = []
     for batch in phrases.stories["batches"]:
         product = next(product for product in shop.products if product["product_id"] == batch["product"])
-        for _ in range(batch["extra"]):
-            day = batch["since"] + timedelta(days=int((TODAY - batch["since"]).days * rng.random()))
+        periods = [(OPENED, batch["since"])] * batch["earlier"] + [(batch["since"], TODAY)] * batch["extra"]
+        for first, end in periods:
+            day = first + timedelta(days=int((end - first).days * rng.random()))
             language = "zh" if rng.random() < GUESTS_WHO_WRITE_CHINESE else "en"
             variant = rng.choice(list(product["variants"].values()))
-            plans.append(Plan(product, variant, f"guest_{rng.randint(1000, 9999)}", language, day, _stars(4.4, rng)))
+            guest = f"guest_{rng.randint(1000, 9999)}"
+            plans.append(Plan(product, variant, guest, language, day, _stars(LIKED_BEFORE, rng)))
     return plans
 
 
@@ -109,10 +117,11 @@ def _spoil(plan: Plan, phrases: Phrases, rng: Random) -> None:
             plan.batch, plan.rating = batch, rng.choices([1, 2, 3], [60, 32, 8])[0]
 
 
-def _quality(shop: Shop) -> dict[str, float]:
-    """Product → what its buyers think of it on average, in stars."""
+def _quality(shop: Shop, phrases: Phrases) -> dict[str, float]:
+    """Product → what its buyers think of it on average, in stars; a bad batch apart."""
     rng = stream("quality")
-    return {product["product_id"]: rng.triangular(3.2, 4.9, 4.5) for product in shop.products}
+    liked = {product["product_id"]: rng.triangular(3.2, 4.9, 4.5) for product in shop.products}
+    return liked | {batch["product"]: LIKED_BEFORE for batch in phrases.stories["batches"]}
 
 
 def _stars(liked: float, rng: Random) -> int:

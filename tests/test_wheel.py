@@ -7,16 +7,19 @@ the wheel alone.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
+from house_rules import PRODUCT, imports, sources
 from readme_blocks import README, ROOT, ten_lines
 
 PACKAGES = ("shopbot", "knowledge", "finetune")
@@ -102,3 +105,36 @@ def test_the_ten_lines_run_from_the_wheel(environment: Path, tmp_path: Path) -> 
     script.write_text(ten_lines(README.read_text("utf-8")).text, "utf-8")
     printed = run(environment / "python", script, cwd=tmp_path, home=home)
     assert len(printed.split()) >= 5, f"the ten lines print an answer, not {printed!r}"
+
+
+def declared() -> set[str]:
+    """Names of the distributions that pyproject.toml asks for, extras included."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    asked = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    return {re.split(r"[\[<>=~!; ]", line)[0].lower().replace("_", "-") for line in asked}
+
+
+def test_every_library_that_is_imported_is_declared() -> None:
+    distributions = packages_distributions()
+    used = {
+        (source.path, item.module.split(".")[0])
+        for source in sources()
+        if source.inside(*PRODUCT)
+        for item in imports(source)
+    }
+    foreign = {(path, name) for path, name in used if name not in sys.stdlib_module_names and name not in PACKAGES}
+    known = declared()
+    undeclared = {
+        f"{path}: {name}"
+        for path, name in foreign
+        if not known & {distribution.lower().replace("_", "-") for distribution in distributions.get(name, [name])}
+    }
+    assert len(foreign) > 10
+    assert not undeclared, f"add to [project] dependencies or to an extra: {sorted(undeclared)}"
+
+
+def test_constraints_pin_every_declared_library() -> None:
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines if "==" in line and line[0] != "#"}
+    left_out = {"shopbot", "vllm", "tzdata"}  # ourselves; the GPU build; Windows only
+    assert declared() - pinned - left_out == set()

@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,10 @@ TEXT = "It costs £2.50 [1]. 退货运费为£2.50，从退款中扣除。\n 21 
 ARGUMENTS = {"order_id": "FS-1003", "note": '加急 & "quoted"', "count": 2}
 TWO_CALLS = AIMessage(
     content="Let me look.",
-    tool_calls=[{"name": "get_order", "args": ARGUMENTS, "id": "a"}, {"name": "my_account", "args": {}, "id": "b"}],
+    tool_calls=[
+        {"name": "get_order", "args": ARGUMENTS, "id": "a"},
+        {"name": "find", "args": {"words": "ab"}, "id": "b"},
+    ],
 )
 
 
@@ -113,7 +117,7 @@ def test_a_stream_adds_up_to_the_whole_answer(seed: int) -> None:
     assert whole(model.stream("a")).content == TEXT
     streamed = whole(model.stream("b"))
     assert (streamed.content, [call["id"] for call in streamed.tool_calls]) == (TWO_CALLS.content, ["a", "b"])
-    assert called(streamed) == [("get_order", ARGUMENTS), ("my_account", {})]
+    assert called(streamed) == [("get_order", ARGUMENTS), ("find", {"words": "ab"})]
 
 
 async def test_it_streams_in_the_given_pieces_and_async_alike() -> None:
@@ -217,6 +221,8 @@ def test_the_records_of_the_fake_shop_agree(tmp_path: Path) -> None:
         for order in orders:
             statuses.add(order.status)
             assert order.payments[0].amount == order.total
+            goods = sum(item.price * item.quantity for item in order.items)
+            assert order.shipping_fee == (0 if goods >= 60 else Decimal("3.4")), "the delivery policy says so"
             assert order.payments[0].method in user["payment_methods"]
             for item in order.items:
                 product = data.product(item.product_id)

@@ -112,6 +112,14 @@ def fetch(name: str, *, root: Path | None = None, progress: Progress = print) ->
     return Resolved(target, origin)
 
 
+def chat_template(folder: Path) -> Path | None:
+    """The template file to talk to the model in `folder` with; None where its tokenizer has to bring its own."""
+    own = folder / "chat_template.jinja"
+    if own.is_file():
+        return own
+    return CHAT_TEMPLATE if _speaks_chatml(folder) else None
+
+
 def check_folder(path: Path) -> None:
     """Refuse a model folder that is only half there: raises WeightsMissing naming the file and the next step."""
     _check_folder(str(path), path)
@@ -354,9 +362,13 @@ def _convert_gguf(file: Path, folder: Path) -> None:
 
 
 def _add_template(folder: Path, progress: Progress) -> None:
-    """Our chat template, wherever the tokenizer has ChatML's marks; another family of models keeps its own."""
-    tokenizer = folder / "tokenizer.json"
-    if not tokenizer.is_file() or '"<|im_start|>"' not in tokenizer.read_text(encoding="utf-8"):
+    """Our chat template, in place of the model's own, wherever the tokenizer has ChatML's marks."""
+    if _speaks_chatml(folder):
+        shutil.copyfile(CHAT_TEMPLATE, folder / "chat_template.jinja")
+    else:
         progress("the tokenizer has no <|im_start|>: the folder keeps the model's own chat template")
-        return
-    shutil.copyfile(CHAT_TEMPLATE, folder / "chat_template.jinja")
+
+
+def _speaks_chatml(folder: Path) -> bool:
+    tokenizer = folder / "tokenizer.json"
+    return tokenizer.is_file() and '"<|im_start|>"' in tokenizer.read_text(encoding="utf-8")

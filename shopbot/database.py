@@ -127,8 +127,7 @@ def migrate(engine: sa.Engine) -> None:
         if _revision(connection) == HEAD:
             return
     with writing(engine) as connection:
-        if _revision(connection) != HEAD:
-            _upgrade(connection)
+        _upgrade(connection)  # which looks again, now that nobody else can be doing the same
 
 
 def _revision(connection: sa.Connection) -> str | None:

@@ -126,23 +126,34 @@ def test_a_turn_of_another_process_is_waited_for_until_it_ends_or_dies(store: St
     assert [turn.message for turn in store.history("s")] == ["slow", "patient", "patient"]
 
 
+def talk_in_the_child(store: Store, was_refused: int, parent_is_done: int) -> None:
+    talk(store, "child", "hello")
+    with pytest.raises(SessionBusy):
+        store.begin_turn("parent", "mei", "mine?", NOW)
+    os.write(was_refused, b"!")
+    os.read(parent_is_done, 1)
+    assert talk(store, "parent", "after").place == 2  # what the parent held is not held here
+
+
 def talk_after_fork(file: Path) -> None:
+    (refused, was_refused), (parent_is_done, done) = os.pipe(), os.pipe()
     with Store.open(file) as store:
         held = store.begin_turn("parent", "mei", "before", NOW)
         pid = os.fork()
         if pid == 0:
             try:
-                talk(store, "child", "hello")
-                with pytest.raises(SessionBusy):
-                    store.begin_turn("parent", "mei", "mine?", NOW)
+                talk_in_the_child(store, was_refused, parent_is_done)
                 os._exit(0)
             finally:
                 os._exit(1)
-        assert os.waitpid(pid, 0)[1] == 0
+        os.close(was_refused)  # so that a child that dies is not waited for
+        assert os.read(refused, 1) == b"!"
         store.finish_turn(events_of(held), now=NOW)
+        os.write(done, b"!")
+        assert os.waitpid(pid, 0)[1] == 0
 
 
 def test_a_store_may_be_used_on_both_sides_of_a_fork(file: Path, store: Store) -> None:
     assert run(talk_after_fork, file) == 0
     assert [turn.message for turn in store.history("child")] == ["hello"]
-    assert [turn.message for turn in store.history("parent")] == ["before"]
+    assert [turn.message for turn in store.history("parent")] == ["before", "after"]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal, overload
 
+from shopbot.operators import Bound
 from shopbot.types import Language, Product, Variant
 
 MentionKind = Literal["product", "category", "brand", "option", "attribute", "term"]
@@ -20,8 +21,9 @@ Sort = Literal["cheapest", "dearest"]
 class ProductQuery:
     """A question about the catalog as constraints that must all hold. Money is in the shop's currency.
 
-    `products` are ids named in the text; `options` maps an option's name to the values accepted; `words` are words of
-    attributes; `terms` are words that a product's text must hold. `aspect` says what is asked of the rows: "price",
+    `products` are ids named in the text; `categories` kinds of thing, any of which fits, as are `brands`; `options`
+    maps an option's name to the values accepted; `words` are words of attributes, `terms` of names and descriptions;
+    `without` words that must not hold; `bounds` limits of measures. `aspect` says what is asked of the rows: "price",
     "stock", "options", "count", "attribute NAME", or None for the rows themselves; `asked` the option names meant by
     "options". `compare` holds one query for each side of a comparison. `unknown` are words that name nothing here.
     """
@@ -36,6 +38,8 @@ class ProductQuery:
     terms: tuple[str, ...] = ()
     min_price: Decimal | None = None
     max_price: Decimal | None = None
+    bounds: tuple[Bound, ...] = ()
+    without: tuple[str, ...] = ()
     in_stock: bool = False
     sort: Sort | None = None
     aspect: str | None = None

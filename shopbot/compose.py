@@ -88,13 +88,16 @@ def _details(call: ToolCall, question: str, phrases: Phrases) -> Draft:
 
 
 def _plain(call: ToolCall, question: str, phrases: Phrases) -> Draft:
-    """The result of a shop's own tool: its `say` where it has one, else its fields one by one."""
-    if not isinstance(call.result, Mapping):
-        lines = [str(call.result)]
+    """The result of a shop's own tool: its `say` (a text, or one a language) where it has one, else its fields."""
+    raw: object = call.result
+    if not isinstance(raw, Mapping):
+        lines = [str(raw)]
     else:
-        result = cast("Mapping[str, Any]", call.result)
+        result = cast("Mapping[str, Any]", raw)
         fields = [f"{name}: {value}" for name, value in result.items() if not isinstance(value, dict | list)]
-        lines = [str(result["say"])] if "say" in result else [f"\n- {line}" for line in fields]
+        say = result.get("say")
+        spoken = cast("Mapping[str, str]", say).get(phrases.language) if isinstance(say, Mapping) else say
+        lines = [str(spoken)] if spoken else [f"\n- {field}" for field in fields]
     return Draft(tuple(lines), (Citation(f"tool:{call.name}", "\n".join(lines)),), answered=bool(lines))
 
 

@@ -92,7 +92,7 @@ class Gate:
 
 _NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
 _PRICE = re.compile(
-    r"[£$€¥]\s?\d[\d.,]*|\d[\d.,]*\s?(?:元|英镑|美元|欧元|pounds?|dollars?|euros?|%|percent)", re.IGNORECASE
+    r"[£$€¥]\s?\d+(?:[.,]\d+)*|\d+(?:[.,]\d+)*\s?(?:元|英镑|美元|欧元|pounds?|dollars?|euros?|%|percent)", re.IGNORECASE
 )
 _ID = re.compile(r"#?\b(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[A-Za-z0-9][\w-]*", re.ASCII)
 _NAME = re.compile(r"(?<![.!?。！？\"“]\s)(?<!^)(?<=\s)[A-Z][A-Za-z'’-]+")
@@ -152,12 +152,12 @@ def unsupported(sentence: str, sources: Sequence[str], shop: str = "") -> str | 
 
 
 def _facts(sentence: str) -> Iterable[tuple[str, str]]:
+    yield from (("id", match) for match in _ID.findall(sentence))
     yield from (("price", match) for match in _PRICE.findall(sentence))
     yield from (("number", match) for match in _NUMBER.findall(sentence))
     yield from (
         ("number", word) for word in _WORD.findall(sentence.casefold()) if word in _NUMBER_WORDS and word != "one"
     )
-    yield from (("id", match) for match in _ID.findall(sentence))
     yield from (("name", match) for match in _NAME.findall(sentence) if match.casefold() not in _COMMON)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from shopbot.catalog import Catalog
 from shopbot.planner import Lookup
 from shopbot.turn import Question
-from shopbot.types import Passage, Retrieved, ScoredPassage, ScoredSentence
+from shopbot.types import Language, Passage, Retrieved, ScoredPassage, ScoredSentence
 from shopbot.understand import Array, Encoder, NearestIntents, detect_language, split_questions
 
 MOST_PASSAGES = 6
@@ -56,7 +56,7 @@ class Mind:
     def understand(self, message: str) -> tuple[Question, ...]:
         """The questions of a message, at most three, each with its intent and its query vector."""
         texts = split_questions(message)
-        languages = [detect_language(text) for text in texts]
+        languages: list[Language] = [detect_language(text) for text in texts]
         masked = [self.catalog.mask(text, language) for text, language in zip(texts, languages, strict=True)]
         vectors = self.encoder.embed_array([*texts, *masked], query=True)
         mine, plain = vectors[: len(texts)], vectors[len(texts) :]

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from knowledge import KnowledgeIndex, SentenceEmbedder
     from shopbot.store import Store
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[str, int, int], None]
+"""Called while the index is made: what is being done, how many are done, how many there are."""
 DEFAULT_HOME = Path("~/.cache/shopbot")
 
 

@@ -59,16 +59,19 @@ clean: ## Remove what builds and tests leave behind (keeps .venv and fetched wei
 
 .venv: $(STAMP) ## Make the environment: the set of constraints.txt, and shopbot itself
 
+# Bytecode is left to the first import: compiling all of it takes as long as installing, and most is never imported.
+INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --no-compile $(if $(CI),-q)
+
 # Written last, so that an interrupted install is taken up again. torch comes first: other packages would take any build.
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 was not found. Install it, or say where: make PYTHON=/path/to/python3.11"; exit 1; }
-	@echo "── environment: about 230 packages, 2 GB; a few minutes"
+	@echo "── environment: about 230 packages, 4 GB on disk; two to five minutes"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "── 1 of 3: torch"
-	@$(BIN)/python -m pip install --disable-pip-version-check $(if $(CI),-q) $(TORCH_ARGS) -c constraints.txt torch
+	@$(INSTALL) $(TORCH_ARGS) -c constraints.txt torch
 	@echo "── 2 of 3: the tested set"
-	@$(BIN)/python -m pip install --disable-pip-version-check $(if $(CI),-q) --no-deps -r constraints.txt
+	@$(INSTALL) --no-deps -r constraints.txt
 	@echo "── 3 of 3: shopbot"
-	@$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e .
+	@$(INSTALL) -q --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
 	@echo "── environment ready in $(VENV): $$($(BIN)/python -m pip list 2>/dev/null | wc -l) packages"

@@ -20,10 +20,10 @@ from uuid import uuid4
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from shopbot.compose import combine, compose_call, compose_line, compose_passages
-from shopbot.errors import UsageError
+from shopbot.errors import SessionBusy, UsageError
 from shopbot.phrases import Phrases
 from shopbot.planner import Call, HandOver, Lookup, Planner, Say, Step
-from shopbot.store import Store
+from shopbot.store import Store, TurnRecord
 from shopbot.tools import Toolbox
 from shopbot.turn import LiveTurn, Question
 from shopbot.types import (
@@ -49,6 +49,8 @@ log = logging.getLogger(__name__)
 MOST_CALLS = 8
 MOST_CHARACTERS = 4000
 """What is read of a message; all of it is stored."""
+PATIENCE = 10.0
+"""Seconds that a message waits for the turn before it in its session."""
 
 
 class Mind(Protocol):
@@ -108,7 +110,7 @@ class ShopBot:
                 yield event
             events.append(_finished(turn, events, (perf_counter() - started) * 1000))
             await asyncio.to_thread(self.store.finish_turn, events, now=self.clock(), state=turn.state)
-        except BaseException:
+        except BaseException:  # the consumer left, or the turn could not be stored
             self.store.interrupt_turn(turn.id, self.clock())
             raise
         yield events[-1]
@@ -141,12 +143,21 @@ class ShopBot:
     # ---------------------------------------------------------------- its stages
 
     async def _begin(self, message: str, shopper: Shopper, session: str) -> LiveTurn:
-        record = await asyncio.to_thread(self.store.begin_turn, session, shopper.id, message, self.clock())
-        turn = LiveTurn(message[:MOST_CHARACTERS], shopper, session, record.id, state=dict(record.state))
+        record = await self._begin_in_store(message, shopper, session)
+        turn = LiveTurn(message[:MOST_CHARACTERS], shopper, session, record, state=dict(record.state))
         if record.place > 1 and self.wording is not None:
             past = await asyncio.to_thread(self.store.history, session, 12)
             turn.history = tuple((each.message, each.answer) for each in past)
         return turn
+
+    async def _begin_in_store(self, message: str, shopper: Shopper, session: str) -> TurnRecord:
+        """Wait for the session's turn before this one; give up with SessionBusy after a while."""
+        for _ in range(int(PATIENCE / 0.05)):
+            try:
+                return await asyncio.to_thread(self.store.begin_turn, session, shopper.id, message, self.clock())
+            except SessionBusy:
+                await asyncio.sleep(0.05)
+        return await asyncio.to_thread(self.store.begin_turn, session, shopper.id, message, self.clock())
 
     async def _understand(self, turn: LiveTurn) -> Event:
         with _Timed(turn, "understand") as timed:

@@ -77,8 +77,9 @@ class Mind:
             named = [passage for source in lookup.sources for passage in self._of(source, question.language)]
             passages = [ScoredPassage(passage, 1.0) for passage in named]
         else:
+            # The words of the likely intents go to the lexical leg: "call it off" also looks for "cancel".
             passages = self.retriever.search(
-                text,
+                " ".join([text, *question.guess.hint]),
                 language=question.language,
                 kind=lookup.kind,
                 today=self.today(),

@@ -31,7 +31,8 @@ class LiveTurn:
     message: str
     shopper: Shopper
     session: str
-    id: str = ""
+    record: Any = None
+    """What the store gave when the turn began; held, since dropping it gives the session free."""
     language: Language = "en"
     questions: tuple[Question, ...] = ()
     profile: Profile = field(default_factory=Profile)
@@ -42,6 +43,11 @@ class LiveTurn:
     drafts: list[Draft] = field(default_factory=list[Draft])
     handed_over: bool = False
     timings: dict[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def id(self) -> str:
+        """The turn's id in the store."""
+        return self.record.id if self.record is not None else ""
 
     @property
     def last_answered(self) -> bool:

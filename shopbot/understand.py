@@ -114,11 +114,15 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """An intent with its share of the evidence in [0, 1] and the similarity of the nearest example in [-1, 1]."""
+    """An intent with its share of the evidence in [0, 1] and the similarity of the nearest example in [-1, 1].
+
+    `hint` are words that examples of the likely intents share: "call it off" is asked of documents that say "cancel".
+    """
 
     intent: str
     confidence: float
     similarity: float
+    hint: tuple[str, ...] = ()
 
 
 class Encoder(Protocol):
@@ -144,6 +148,10 @@ def built_in_examples() -> list[Example]:
     ]
 
 
+LIKELY = 0.2
+"""An intent with this share of the evidence lends its words to the search."""
+
+
 class NearestIntents:
     """Intent by nearest examples. `vectors` (n, d) are the examples' L2-normalised sentence vectors, in order."""
 
@@ -156,27 +164,66 @@ class NearestIntents:
         self._intents = sorted({example.intent for example in examples})
         self._rows = np.array([self._intents.index(example.intent) for example in examples])
         self._vectors = vectors
-        self._vectorizer: Any = TfidfVectorizer(analyzer=_grams, sublinear_tf=True, dtype=np.float32)
+        vectorizer: Any = TfidfVectorizer  # its stubs know neither a callable analyzer nor float32
+        self._vectorizer = vectorizer(analyzer=_grams, sublinear_tf=True, dtype=np.float32)
         self._grams: Any = self._vectorizer.fit_transform([example.text for example in examples])
+        self._hints = _hints(examples)
 
     def guess(self, texts: Sequence[str], vectors: Array | None) -> list[Guess]:
         """One guess a text; `vectors` is (len(texts), d), or None where the embedder does not read the language."""
         scores = np.asarray((self._vectorizer.transform(texts) @ self._grams.T).todense(), dtype=np.float32)
         if vectors is not None:
             scores = self.dense_weight * (vectors @ self._vectors.T) + (1 - self.dense_weight) * scores
-        return [self._decide(row) for row in scores]
+        return [self._decide(row, detect_language(text)) for row, text in zip(scores, texts, strict=True)]
 
-    def _decide(self, row: Array) -> Guess:
+    def _decide(self, row: Array, language: Language) -> Guess:
         """An intent counts by its two nearest examples: one odd example does not carry it alone."""
         evidence = np.empty(len(self._intents), dtype=np.float32)
         for number in range(len(self._intents)):
             best = np.sort(row[self._rows == number])[-2:]
             evidence[number] = 0.7 * best[-1] + 0.3 * best[0]
         weights = np.exp(self.sharpness * (evidence - evidence.max()))
+        weights /= weights.sum()
         winner = int(evidence.argmax())
-        return Guess(
-            self._intents[winner], float(weights[winner] / weights.sum()), float(row[self._rows == winner].max())
-        )
+        likely = [self._intents[number] for number in np.argsort(-weights) if weights[number] >= LIKELY]
+        hint = dict.fromkeys(word for intent in likely for word in self._hints.get((intent, language), ()))
+        return Guess(self._intents[winner], float(weights[winner]), float(row[self._rows == winner].max()), tuple(hint))
+
+
+def _hints(examples: Sequence[Example]) -> dict[tuple[str, Language], list[str]]:
+    """For each intent and language, the words that a fifth of its examples share and few of the others have."""
+    units: dict[tuple[str, Language], list[set[str]]] = {}
+    for example in examples:
+        key = (example.intent, detect_language(example.text))
+        units.setdefault(key, []).append(_words(example.text))
+    shares = {key: _shares(texts) for key, texts in units.items()}
+    hints: dict[tuple[str, Language], list[str]] = {}
+    for (intent, language), mine in shares.items():
+        others = [share for (other, spoken), share in shares.items() if other != intent and spoken == language]
+        told = {
+            word: share * np.log(share / (_mean(word, others) + 0.01)) for word, share in mine.items() if share >= 0.2
+        }
+        best = sorted((word for word in told if told[word] >= 0.4), key=lambda word: -told[word])
+        hints[intent, language] = best[:2]
+    return hints
+
+
+def _shares(texts: Sequence[set[str]]) -> dict[str, float]:
+    counts: dict[str, int] = {}
+    for words in texts:
+        for word in words:
+            counts[word] = counts.get(word, 0) + 1
+    return {word: count / len(texts) for word, count in counts.items()}
+
+
+def _mean(word: str, shares: Sequence[dict[str, float]]) -> float:
+    return sum(share.get(word, 0.0) for share in shares) / max(len(shares), 1)
+
+
+def _words(text: str) -> set[str]:
+    han = "".join(CJK.findall(text))
+    words = {word for word in _WORD.findall(text.lower()) if len(word) > 2}
+    return words | {han[place : place + 2] for place in range(len(han) - 1)}
 
 
 def _grams(text: str) -> list[str]:

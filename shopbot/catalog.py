@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopbot.operators import Bound
-from shopbot.query import Hit, Mention, ProductQuery, SearchResult
+from shopbot.query import Hit, Mention, MentionKind, ProductQuery, SearchResult
 from shopbot.reading import Reader, phrase_of
 from shopbot.scan import Item
 from shopbot.tokens import grams, is_han, stems
@@ -26,8 +26,11 @@ __all__ = ["Catalog", "Hit", "Mention", "ProductQuery", "SearchResult", "orders_
 
 Mask = NDArray[np.bool_]
 # How firmly a constraint holds on when not all can: the weakest is dropped first.
+_THING = 20.0
+_SKU = 20.0
 _STOCK, _PRICE, _BRAND, _OPTION, _WITHOUT, _BOUND, _WORD, _TERM = 14.0, 12.0, 10.0, 8.0, 8.0, 7.0, 6.0, 4.0
 _WEAK = 0.6
+_IN_STOCK: dict[Language, str] = {"en": "in stock", "zh": "有货"}
 _MOST_COVERED = 2000
 
 
@@ -87,8 +90,8 @@ class Catalog:
         if scope is None:
             return SearchResult(unknown=query.unknown or query.terms)
         constraints = self._constraints(query)
-        fit, relaxed, share = _firmest(scope, constraints)
         bare = not (query.products or query.categories)
+        fit, relaxed, share = _firmest(scope, constraints, 0.0 if bare else _THING)
         if not fit.any() or (bare and share < 0.5):
             return SearchResult(unknown=query.unknown or (*query.terms, *query.words))
         return self._result(query, fit, relaxed, share, limit)
@@ -130,7 +133,8 @@ class Catalog:
 
     def _constraints(self, query: ProductQuery) -> list[Constraint]:
         rows, zh = self.vocabulary.rows, query.language == "zh"
-        made = [Constraint(phrase, _WORD, self._fit(phrase)) for phrase in query.words]
+        made = [Constraint(", ".join(query.skus), _SKU, self._fit_skus(query.skus))] if query.skus else []
+        made += [Constraint(phrase, _WORD, self._fit(phrase)) for phrase in query.words]
         made += [Constraint(phrase, _TERM * self._telling(phrase), self._fit(phrase)) for phrase in query.terms]
         made += [Constraint(", ".join(values), _OPTION, self._fit_option(name, values)) for name, values in query.options.items()]
         made += [Constraint(f"不含{phrase}" if zh else f"not {phrase}", _WITHOUT, 1 - np.ceil(self._fit(phrase))) for phrase in query.without]
@@ -145,7 +149,7 @@ class Catalog:
                 label = f"{query.min_price:f}以上" if zh else f"from {query.min_price:f}"
                 made.append(Constraint(label, _PRICE, _as_fit(rows.price >= float(query.min_price))))
         if query.in_stock:
-            made.append(Constraint("有货" if zh else "in stock", _STOCK, _as_fit(rows.available)))
+            made.append(Constraint(_IN_STOCK[query.language], _STOCK, _as_fit(rows.available)))
         return made
 
     def _telling(self, phrase: str) -> float:
@@ -190,6 +194,9 @@ class Catalog:
         named = np.max([self._fit(brand) for brand in brands], axis=0)
         return np.maximum(_as_fit(self.vocabulary.rows.of(numbers)), np.minimum(named, _WEAK))
 
+    def _fit_skus(self, skus: Sequence[str]) -> NDArray[np.float32]:
+        return _as_fit(np.array([variant.sku in skus for variant in self.vocabulary.rows.variants], dtype=bool))
+
     def _fit_bound(self, bound: Bound) -> NDArray[np.float32]:
         low, high = -math.inf if bound.low is None else bound.low, math.inf if bound.high is None else bound.high
         fit = np.zeros(len(self.vocabulary.rows.variants), dtype=np.float32)
@@ -206,6 +213,8 @@ class Catalog:
             if (fit & rows.available).any():
                 sold_out = self._cheaper_sold_out(query, fit)
                 fit = fit & rows.available
+            else:
+                relaxed = (*relaxed, _IN_STOCK[query.language])
         numbers = np.unique(rows.product[fit])
         scores = self._coverage(query, numbers) * share
         order = self._order(query, fit, numbers, scores)
@@ -220,9 +229,21 @@ class Catalog:
             np.fmin.at(best, rows.product[fit], rows.price[fit] if query.sort != "dearest" else -rows.price[fit])
         buyable = np.zeros(len(self.products), dtype=bool)
         buyable[rows.product[fit & rows.available]] = True
+        if query.rank is not None:
+            return np.lexsort((numbers, self._measure(fit, *query.rank)[numbers]))
         if query.sort:
             return np.lexsort((numbers, -scores, best[numbers]))
         return np.lexsort((numbers, ~buyable[numbers], -scores.round(3)))
+
+    def _measure(self, fit: Mask, name: str, end: str) -> NDArray[np.float64]:
+        """Each product's least measure of a property, negated where the most is wanted; inf where it has none."""
+        least = np.full(len(self.products), np.inf)
+        for found in self.vocabulary.measures.values():
+            for row, amount, own in found:
+                if own == name and fit[row]:
+                    number = self.vocabulary.rows.product[row]
+                    least[number] = min(least[number], -amount if end == "high" else amount)
+        return least
 
     def _hit(self, query: ProductQuery, fit: Mask, number: int, score: float) -> Hit:
         first, last = self.vocabulary.rows.first[number], self.vocabulary.rows.first[number + 1]
@@ -300,11 +321,12 @@ class Catalog:
                 spans[-1].append(item)
             else:
                 spans.append([item])
-        named = (group for group in spans if any(item.entry("product", "category", "kind", "brand") or self._tells(item) for item in group))
+        named = (group for group in spans if any(item.entry("id", "product", "category", "kind", "brand") or self._tells(item) for item in group))
         return [(group[0].start, group[-1].end) for group in named]
 
 
-_KINDS = {
+_KINDS: dict[str, MentionKind] = {
+    "id": "product",
     "product": "product",
     "category": "category",
     "kind": "category",
@@ -327,8 +349,11 @@ def _bound_label(bound: Bound, zh: bool) -> str:
     return f"{low:g} {bound.unit}以上" if zh else f"at least {low:g} {bound.unit}"
 
 
-def _firmest(scope: Mask, constraints: Sequence[Constraint]) -> tuple[Mask, tuple[str, ...], float]:
-    """The rows in scope that satisfy the most weight, what they leave unsatisfied, and their share of the weight."""
+def _firmest(scope: Mask, constraints: Sequence[Constraint], thing: float) -> tuple[Mask, tuple[str, ...], float]:
+    """The rows in scope that satisfy the most weight, what they leave unsatisfied, and their share of the weight.
+
+    `thing` is the weight of what all rows in scope fulfil already.
+    """
     if not scope.any() or not constraints:
         return scope, (), 1.0
     held = sum((one.weight * one.fit for one in constraints), np.zeros(len(scope), dtype=np.float32))
@@ -339,7 +364,7 @@ def _firmest(scope: Mask, constraints: Sequence[Constraint]) -> tuple[Mask, tupl
     # Rows of the same weight may have dropped something else; what is said of the result must hold for all of it.
     for one in constraints:
         fit &= (one.fit > 0) == (one.fit[row] > 0)
-    return fit, relaxed, float(best / sum(one.weight for one in constraints))
+    return fit, relaxed, float((best + thing) / (sum(one.weight for one in constraints) + thing))
 
 
 def orders_matching(orders: Sequence[Order], text: str, catalog: Catalog | None = None) -> list[Order]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from shopbot.tokens import words_table
 
 Similar = Callable[[list[str]], NDArray[np.float32]]
-LEAST_LIKENESS = 5.2
+LEAST_LIKENESS = 5.3
 """Chosen on two shops with MiniLM: four in five other words found where the shop sells the thing, one in twenty
 taken for something else where it does not."""
 _MOST_LABELS = 600

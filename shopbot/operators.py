@@ -32,7 +32,8 @@ class Operators:
 
     `text` is the normalised text with those places blanked; `places` maps its letters to the original's.
     `stock`, `price`, `count`, `options` and `compare` say that such a thing is asked, `listing` that several rows are;
-    `asked` are names under which a catalog may keep what is asked ("how heavy": weight).
+    `asked` are names under which a catalog may keep what is asked ("how heavy": weight), `rank` those by which the
+    first or last is wanted ("lightest": weight, low).
     """
 
     text: str
@@ -48,6 +49,7 @@ class Operators:
     compare: bool = False
     listing: bool = False
     asked: list[str] = field(default_factory=list[str])
+    rank: tuple[tuple[str, ...], Literal["low", "high"]] | None = None
     spans: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
 
     def blank(self, found: re.Match[str]) -> None:
@@ -62,8 +64,12 @@ def read_operators(text: str) -> Operators:
     folded, places = normal(text)
     found = Operators(folded, places)
     _read_bounds(found)
-    for match in _asked_pattern().finditer(found.text):
+    for match in _table_pattern("asked").finditer(found.text):
         found.asked.extend(words_table()["asked"][match[0]].split("|"))
+        found.blank(match)
+    for match in _table_pattern("superlatives").finditer(found.text):
+        names, end = words_table()["superlatives"][match[0]].rsplit(" ", 1)
+        found.rank = tuple(names.split("|")), end
         found.blank(match)
     for pattern, name, value in _FLAGS:
         for match in re.finditer(pattern, found.text):
@@ -123,16 +129,17 @@ CONNECTOR = re.compile(
 )
 NEGATION = re.compile(
     r"(?:\b(?:not|no|without|except(?: for)?|excluding|other than|apart from|anything but|non)\b(?: (?:a|the|in|any|made of|with))*[ -]*"
-    r"|不要|除了|不是|不带|非|没有)$"
+    r"|不要|除了|不是|不带|非|(?<!有)没有)$"
 )
 
 
 
 @cache
-def _asked_pattern() -> re.Pattern[str]:
-    """English questions for a property without its name. Chinese ones are words of the vocabulary."""
-    phrases = [phrase for phrase in words_table()["asked"] if phrase.isascii()]
-    return re.compile(rf"\b(?:{'|'.join(sorted(phrases, key=len, reverse=True))})\b")
+def _table_pattern(table: Literal["asked", "superlatives"]) -> re.Pattern[str]:
+    """The phrases of a table of `words.toml`. Chinese ones of "asked" are words of the vocabulary instead."""
+    listed = sorted(words_table()[table], key=len, reverse=True)
+    chinese = [phrase for phrase in listed if not phrase.isascii()] if table != "asked" else []
+    return re.compile("|".join([*(rf"\b{phrase}\b" for phrase in listed if phrase.isascii()), *chinese]))
 
 
 # ---------------------------------------------------------------- bounds of money and measures

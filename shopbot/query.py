@@ -21,16 +21,18 @@ Sort = Literal["cheapest", "dearest"]
 class ProductQuery:
     """A question about the catalog as constraints that must all hold. Money is in the shop's currency.
 
-    `products` are ids named in the text; `categories` kinds of thing, any of which fits, as are `brands`; `options`
+    `products` are ids named in the text, `skus` those of variants; `categories` kinds of thing, any of which fits, as are `brands`; `options`
     maps an option's name to the values accepted; `words` are words of attributes, `terms` of names and descriptions;
     `without` words that must not hold; `bounds` limits of measures. `aspect` says what is asked of the rows: "price",
     "stock", "options", "count", "attribute NAME", or None for the rows themselves; `asked` the option names meant by
-    "options". `compare` holds one query for each side of a comparison. `unknown` are words that name nothing here.
+    "options"; `rank` orders by a measured property ("weight", "low"). `compare` holds one query for each side of a comparison. `unknown` are words that name nothing here; `alike` maps a word that the catalog does not hold to the kind it was
+    taken for ("mobile": "smartphone").
     """
 
     text: str = ""
     language: Language = "en"
     products: tuple[str, ...] = ()
+    skus: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     brands: tuple[str, ...] = ()
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
@@ -42,10 +44,12 @@ class ProductQuery:
     without: tuple[str, ...] = ()
     in_stock: bool = False
     sort: Sort | None = None
+    rank: tuple[str, Literal["low", "high"]] | None = None
     aspect: str | None = None
     asked: tuple[str, ...] = ()
     compare: tuple[ProductQuery, ...] = ()
     unknown: tuple[str, ...] = ()
+    alike: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def names_nothing(self) -> bool:

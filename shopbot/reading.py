@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -20,13 +22,29 @@ from shopbot.tokens import is_han, passed_over, split_measure, stems
 from shopbot.types import Language
 from shopbot.vocabulary import Entry, Ints, Vocabulary
 
-_THINGS = ("product", "category", "kind")
+_THINGS = ("id", "product", "category", "kind")
 _MOST_NAMED = 12
+_FEW = 3
+_SEEKING = re.compile(r"\b(?:sell|have|stock|carry|need|want|looking for|buy|get|find|got)\b")
+# With these the thing is left open: "anything waterproof", "which ones are wool".
+_GENERIC = re.compile(r"\b(?:(?:any|some|every)thing|products?|items?|stuff|things?|ones?|what|which|gifts?|presents?)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class _Thing:
+    """Products meant, whether they are named, and otherwise the kinds they are of."""
+
+    products: Ints
+    named: bool
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class Reading:
-    """A question on its way to a query. `things` are the products meant (None: no thing named), `named` if by name."""
+    """A question on its way to a query. `things` are the products meant (None: no thing named), `named` if by name.
+
+    `side` is true for one side of a comparison.
+    """
 
     text: str
     language: Language
@@ -34,6 +52,7 @@ class Reading:
     items: list[Item]
     things: Ints | None = None
     named: bool = False
+    side: bool = False
     categories: list[str] = field(default_factory=list[str])
     used: set[int] = field(default_factory=set[int])
     options: dict[str, tuple[str, ...]] = field(default_factory=dict[str, "tuple[str, ...]"])
@@ -42,6 +61,8 @@ class Reading:
     without: list[str] = field(default_factory=list[str])
     brands: list[str] = field(default_factory=list[str])
     properties: list[str] = field(default_factory=list[str])
+    unknown: list[str] = field(default_factory=list[str])
+    alike: dict[str, str] = field(default_factory=dict[str, str])
 
     def said(self, item: Item) -> str:
         """An item as the shopper wrote it, or as it was mended."""
@@ -61,6 +82,7 @@ class Reader:
     ) -> None:
         self.vocabulary = vocabulary
         self.scanner = Scanner(vocabulary, known)
+        self._known = known
         self._languages = languages
         self._labels = _labels(vocabulary)
         self._kinship = None if similar is None else Kinship(list(self._labels), similar)
@@ -79,16 +101,24 @@ class Reader:
     # ------------------------------------------------------------ other words for things
 
     def _with_kin(self, items: list[Item]) -> list[Item]:
-        """Where no thing is named by the catalog's own words, what other words for one there are."""
-        if self._kinship is None or any(item.entry(*_THINGS) or self.is_rare(item) for item in items):
+        """Where no thing is named by the catalog's own words, or only in an aside, what other words for one there are."""
+        things = [item for item in items if item.entry(*_THINGS) or self.is_rare(item)]
+        if self._kinship is None or any(_is_proper(item) or not item.entry(*_THINGS) for item in things):
             return items
-        open_items = [item for item in items if not item.negated and self._may_be_thing(item)]
-        found = self._kinship.labels_of([phrase_of(item) for item in open_items])
-        kin = {id(item): labels for item, labels in zip(open_items, found, strict=True) if labels}
-        return [
-            replace(item, kind="entry", entries=tuple(self._labels[label] for label in kin[id(item)])) if id(item) in kin else item
-            for item in items
-        ]
+        before = min((item.clause for item in things), default=len(items) + 1)
+        runs = _adjacent_runs(
+            [item for item in items if not item.negated and self._may_be_thing(item) and item.clause < before]
+        )
+        asked = [phrase for run in runs for phrase in _endings(run)]
+        labels = dict(zip(asked, self._kinship.labels_of(asked), strict=True))
+        kept = list(items)
+        for run in runs:
+            meant = next(((phrase, size) for phrase, size in _endings(run).items() if labels[phrase]), None)
+            if meant is not None:
+                entries = tuple(self._labels[label] for label in labels[meant[0]])
+                first, place = run[-meant[1]], kept.index(run[-1])
+                kept[place - meant[1] + 1 : place + 1] = [replace(run[-1], kind="entry", start=first.start, entries=entries)]
+        return kept
 
     def _may_be_thing(self, item: Item) -> bool:
         if item.kind == "unknown":
@@ -101,12 +131,16 @@ class Reader:
     def _query(self, reading: Reading) -> ProductQuery:
         self._find_things(reading)
         self._read_narrowing(reading)
+        self._refuse_other_things(reading)
         found, asked = reading.operators, self._aspect(reading)
         stock_filter = found.stock and asked[0] is None
+        if reading.named and (asked[0] or "").startswith("attribute"):
+            reading.words, reading.terms = [], []
         return ProductQuery(
             text=reading.text,
             language=reading.language,
             products=self._ids(reading.things) if reading.named and reading.things is not None else (),
+            skus=tuple(self._skus(reading)),
             categories=tuple(reading.categories) if not reading.named else (),
             brands=tuple(dict.fromkeys(reading.brands)) if not reading.named else (),
             options=reading.options,
@@ -118,50 +152,77 @@ class Reader:
             without=tuple(reading.without),
             in_stock=stock_filter,
             sort=found.sort,
+            rank=self._rank(reading),
             aspect=asked[0],
             asked=asked[1],
-            unknown=tuple(_unknown(reading)),
+            unknown=tuple(reading.unknown),
+            alike=reading.alike,
         )
+
+    def _skus(self, reading: Reading) -> list[str]:
+        entries = [entry for item in reading.items for entry in item.entries if entry.kind == "id"]
+        return [entry.value for entry in entries if entry.value not in self._product_ids]
+
+    @cached_property
+    def _product_ids(self) -> frozenset[str]:
+        return frozenset(product.id for product in self.vocabulary.products)
 
     def _ids(self, numbers: Ints) -> tuple[str, ...]:
         return tuple(self.vocabulary.products[number].id for number in numbers.tolist())
 
     def _find_things(self, reading: Reading) -> None:
         """Set `things`: the union over the parts joined by "and" and "or", names before kinds."""
-        found = [(numbers, named, label) for group in _groups(reading.items) if (one := self._thing_of(reading, group)) for numbers, named, label in [one]]
-        reading.named = any(named for _, named, _ in found)
-        kept = [one for one in found if one[1] == reading.named]
+        found = [thing for group in _groups(reading.items) if (thing := self._thing_of(reading, group)) is not None]
+        reading.named = any(thing.named for thing in found)
+        kept = [thing for thing in found if thing.named == reading.named]
         if kept:
-            reading.things = np.unique(np.concatenate([numbers for numbers, _, _ in kept]))
-            reading.categories = [label for _, named, label in kept if not named]
+            reading.things = np.unique(np.concatenate([thing.products for thing in kept]))
+            reading.categories = [label for thing in kept for label in thing.labels]
 
-    def _thing_of(self, reading: Reading, group: Sequence[int]) -> tuple[Ints, bool, str] | None:
-        """The thing of one part: its products, whether named, and the phrase of its kind."""
+    def _thing_of(self, reading: Reading, group: Sequence[int]) -> _Thing | None:
+        """The thing that one part of the question names."""
         items = reading.items
         able = [place for place in group if items[place].entry(*_THINGS) and not items[place].negated]
         clause = min((items[place].clause for place in able), default=None)
-        able = [place for place in able if items[place].clause == clause or items[place].entry("product")]
+        able = [place for place in able if items[place].clause == clause or _is_proper(items[place])]
         named = self._named_by_words(reading, group, able)
         if named is not None:
-            return named, True, ""
+            return _Thing(named, True)
         if not able:
             return None
         head = items[able[-1]]
-        numbers, by_name = head.products(*_THINGS), head.entry("product") is not None
+        numbers, by_name = head.products(*_THINGS), head.entry("id", "product") is not None
         reading.used.add(able[-1])
         for place in reversed(able[:-1]):
             common = np.intersect1d(numbers, items[place].products(*_THINGS))
             if common.size:
                 numbers = common
-                if items[place].entry("product"):
+                if items[place].entry("id", "product"):
                     by_name = True
                     reading.used.add(place)
-        if by_name and not reading.operators.sort:
-            numbers = self._plain_model(numbers, [word for place in group for word in items[place].words], reading)
-        return numbers, by_name and self._few(reading, numbers), phrase_of(head)
+        if by_name:
+            numbers = self._narrowed(reading, group, numbers)
+        kinds = self._kinds_of(head)
+        if phrase_of(head) not in kinds and not by_name:
+            reading.alike[reading.said(head)] = ", ".join(kinds)
+        return _Thing(numbers, by_name and numbers.size <= _MOST_NAMED, kinds)
 
-    def _few(self, reading: Reading, numbers: Ints) -> bool:
-        return numbers.size <= _MOST_NAMED
+    def _kinds_of(self, head: Item) -> tuple[str, ...]:
+        """The phrases under which the thing's kind is found again: its own words, or those it is another word for."""
+        own = phrase_of(head)
+        if " ".join(head.words) in self.vocabulary.phrases:
+            return (own,)
+        return tuple(entry.value for entry in head.entries if entry.kind in _THINGS)
+
+    def _narrowed(self, reading: Reading, group: Sequence[int], numbers: Ints) -> Ints:
+        """The named products that fit the other words beside the name; then the plain model of them."""
+        said = [word for place in group for word in reading.items[place].words]
+        for place in group:
+            item = reading.items[place]
+            if place not in reading.used and not item.negated and item.kind != "unknown":
+                common = np.intersect1d(numbers, self.vocabulary.holding(item.words))
+                numbers = common if common.size else numbers
+        return numbers if reading.operators.sort else self._plain_model(numbers, said, reading)
 
     def _named_by_words(self, reading: Reading, group: Sequence[int], able: Sequence[int]) -> Ints | None:
         """The products whose names hold the rare words of this part, with the other name words beside them."""
@@ -182,8 +243,7 @@ class Reader:
         if numbers is None or numbers.size > _MOST_NAMED:
             return None
         reading.used.update(taken)
-        words = [word for place in taken for word in items[place].words]
-        return numbers if reading.operators.sort else self._plain_model(numbers, words, reading)
+        return self._narrowed(reading, group, numbers)
 
     def _name_words(self, items: Sequence[Item], group: Sequence[int]) -> list[int]:
         """Plain words of the part that stand in some name, but are no option or attribute by themselves."""
@@ -202,7 +262,8 @@ class Reader:
         word = item.words[0]
         vocabulary = self.vocabulary
         plain = word.isdigit() or word in passed_over() or word in vocabulary.option_rows or word in vocabulary.details
-        return not plain and 0 < vocabulary.names.count(word) <= vocabulary.rare
+        name = word in vocabulary.first_words or word not in self._known
+        return name and not plain and 0 < vocabulary.names.count(word) <= vocabulary.rare
 
     def _plain_model(self, numbers: Ints, said: Iterable[str], reading: Reading) -> Ints:
         """Of "Aria 2", "Aria 2 Pro" and "Aria 2 W" the first, where no more than "Aria 2" is said.
@@ -213,9 +274,41 @@ class Reader:
         first = [stems(self.vocabulary.products[number].name)[:1] for number in numbers.tolist()]
         said = set(said)
         for place, name in enumerate(names):
-            if all(name <= other for other in names) and said.intersection(first[place]) and not _wants_all(reading):
+            if all(name <= other for other in names) and said.intersection(first[place]) and (reading.side or not _wants_all(reading)):
                 return numbers[place : place + 1]
         return numbers
+
+    def _refuse_other_things(self, reading: Reading) -> None:
+        """Where the noun asked for names no thing here, it is unknown, though other words or attributes hold it.
+
+        A shop whose bags take laptops sells none, and one that sells tents may sell no tent pegs.
+        """
+        reading.unknown = _unknown(reading)
+        last = self._last_noun(reading)
+        if last is not None:
+            reading.unknown.append(reading.said(last))
+            reading.things, reading.categories = None, []
+
+    def _last_noun(self, reading: Reading) -> Item | None:
+        """The noun of the first clause, if it is one that names no thing of this shop."""
+        items, lead = reading.items, _SEEKING.search(reading.text.lower())
+        clause = min((item.clause for item in items), default=0)
+        first = [item for item in items if item.clause == clause and not item.negated]
+        last = first[-1] if first else None
+        if last is None or last.kind == "unknown" or reading.named or reading.brands or is_han(last.words[0]):
+            return None
+        if reading.things is None:
+            plain = last.entry("option", "flag", "word") or _GENERIC.search(reading.text.lower())
+            return None if plain or not self._is_other_noun(last) else last
+        property_only = last.entry("attribute") is not None and not self._is_flag(last)
+        return last if lead and property_only and last.adjacent and items.index(last) - 1 in reading.used else None
+
+    def _is_other_noun(self, item: Item) -> bool:
+        vocabulary, word = self.vocabulary, item.words[-1]
+        if not word.isalpha():
+            return False
+        count = vocabulary.names.count(word)
+        return count == 0 or (count < _FEW and word in self._known and word not in vocabulary.first_words)
 
     # ------------------------------------------------------------ what narrows it
 
@@ -227,7 +320,9 @@ class Reader:
             after = items[place + 1] if place + 1 < len(items) else None
             if place in reading.used:
                 place += 1
-            elif after is not None and place + 1 not in reading.used and self._pair_option(reading, item, after):
+            elif after is not None and place + 1 not in reading.used and (
+                self._pair_option(reading, item, after) or self._pair_value(reading, item, after)
+            ):
                 place += 2
             else:
                 self._read_one(reading, item)
@@ -242,6 +337,15 @@ class Reader:
             values = self._values(entry.name, other.words)
             if values:
                 self._choose(reading, entry.name, values, item.negated or after.negated)
+                return True
+        return False
+
+    def _pair_value(self, reading: Reading, item: Item, after: Item) -> bool:
+        """A value beside a word of its option's name: "brown lens", "leather strap", "32 GB RAM"."""
+        for one, other in ((item, after), (after, item)):
+            own = [entry for entry in one.entries if entry.kind == "option" and set(other.words) <= set(stems(entry.name))]
+            if own and after.adjacent and not one.negated and other.kind != "unknown":
+                self._choose(reading, own[0].name, tuple(entry.value for entry in own if entry.name == own[0].name), False)
                 return True
         return False
 
@@ -275,9 +379,20 @@ class Reader:
             reading.brands.append(brand.value)
         elif item.entries:
             reading.words.extend(entry.value for entry in item.entries[:1])
-        else:
+        elif reading.named and (own := self._own_property(reading, item.words)):
+            reading.properties.append(own)
+        elif not reading.named or self._is_choice(item):
             place = reading.words if self._is_detail(item.words) else reading.terms
             place.append(reading.said(item))
+
+    def _is_choice(self, item: Item) -> bool:
+        """Whether a word beside a named product can choose between its versions, or contradicts its name."""
+        return any(word in self.vocabulary.option_rows or word.isdigit() for word in item.words)
+
+    def _own_property(self, reading: Reading, words: Sequence[str]) -> str:
+        """A property of the named products that has these words in its name ("dishwasher": "dishwasher safe")."""
+        known = self.vocabulary.properties_of(reading.things.tolist()) if reading.things is not None else []
+        return next((name for name in known if set(words) <= set(stems(name))), "")
 
     def _read_property(self, reading: Reading, item: Item, entry: Entry | None) -> None:
         if self._asks_for(reading, item) or not self._is_flag(item):
@@ -300,6 +415,8 @@ class Reader:
         if reading.things is None or not reading.named or before_thing or reading.operators.sort:
             return False
         lead = reading.text[: item.start].lower()
+        if re.search(r"\b(?:(?:that|which|and)(?:'s| is| are| has| have)?|with|in) *$", lead):
+            return False
         return bool(re.search(r"\b(?:is|are|does|do|what|how|which|tell|know|can)\b|什么|多少", lead)) or is_han(item.words[0])
 
     def _best_option(self, reading: Reading, item: Item) -> Entry | None:
@@ -311,11 +428,15 @@ class Reader:
         return max(options, key=lambda entry: (np.intersect1d(entry.products, things).size if things is not None else 0, entry.products.size))
 
     def _touches_thing(self, reading: Reading, item: Item) -> bool:
-        """Whether an unknown word stands right beside the thing and so belongs to it ("inflatable tent")."""
-        place = reading.items.index(item)
-        after = reading.items[place + 1] if place + 1 < len(reading.items) else None
-        beside = (item.adjacent and place - 1 in reading.used) or (after is not None and after.adjacent and place + 1 in reading.used)
-        return beside and not item.joined
+        """Whether an unknown word narrows the thing: in one run of words with it ("inflatable tent"), or after "with"."""
+        items, place = reading.items, reading.items.index(item)
+        first, last = place, place
+        while items[first].adjacent and not items[first].joined and first > 0:
+            first -= 1
+        while last + 1 < len(items) and items[last + 1].adjacent and not items[last + 1].joined:
+            last += 1
+        with_it = reading.things is not None and re.search(r"\b(?:with|in|made of)(?: an?)? *$|[带配]有?$", reading.text[: item.start].lower())
+        return bool(with_it) or any(number in reading.used for number in range(first, last + 1))
 
     # ------------------------------------------------------------ what is asked of it
 
@@ -324,9 +445,12 @@ class Reader:
         found = reading.operators
         if found.sort:
             return None, ()
-        properties = [name for one in (*reading.properties, *self._measured(reading)) for name in self._own_names(reading, one)]
+        properties = self._measured(reading) or [name for one in reading.properties for name in self._own_names(reading, one)]
+        if (rank := self._rank(reading)) is not None:
+            return f"attribute {rank[0]}", ()
         properties += next(([name] for one in found.asked for name in self._own_names(reading, one, own=True)), [])
-        options = [name for name in properties if name in self.vocabulary.options and not self.vocabulary.is_flag(name)]
+        have = self.vocabulary.options_of(reading.things[:50].tolist()) if reading.things is not None else self.vocabulary.options
+        options = [name for name in properties if name in have and not self.vocabulary.is_flag(name)]
         if options:
             return "options", tuple(dict.fromkeys(options))
         if properties:
@@ -338,6 +462,13 @@ class Reader:
         if found.price:
             return "price", ()
         return ("options", ()) if found.options and not found.stock else (None, ())
+
+    def _rank(self, reading: Reading) -> tuple[str, Literal["low", "high"]] | None:
+        """The property by which the first or last is wanted, as the things have it."""
+        if reading.operators.rank is None:
+            return None
+        names, end = reading.operators.rank
+        return next(((own[0], end) for name in names if (own := self._own_names(reading, name, own=True))), None)
 
     def _own_names(self, reading: Reading, name: str, own: bool = False) -> list[str]:
         """The properties of the things that a name means: "colour" is "frame colour" and "lens colour" of some."""
@@ -363,7 +494,8 @@ class Reader:
         groups = _groups(reading.items, asides=True)
         blank = replace(reading.operators, sort=None, min_price=None, max_price=None, bounds=[], listing=False)
         queries = [
-            self._query(Reading(reading.text, reading.language, blank, [reading.items[place] for place in group])) for group in groups
+            self._query(Reading(reading.text, reading.language, blank, [reading.items[place] for place in group], side=True))
+            for group in groups
         ]
         named = [query for query in queries if query.products]
         kinds = [query for query in queries if query.categories]
@@ -374,6 +506,27 @@ class Reader:
         if whole is None or len(versions) < 2:
             return ()
         return tuple(replace(query, products=whole.products, categories=whole.categories, brands=whole.brands) for query in versions)
+
+
+def _is_proper(item: Item) -> bool:
+    """Whether an item names products by more than the noun for their kind."""
+    return item.entry("id") is not None or (item.entry("product") is not None and item.entry("kind") is None)
+
+
+def _adjacent_runs(items: Sequence[Item]) -> list[list[Item]]:
+    runs: list[list[Item]] = []
+    for item in items:
+        if runs and item.adjacent and runs[-1][-1].end >= item.start - 1 and not item.joined:
+            runs[-1].append(item)
+        else:
+            runs.append([item])
+    return runs
+
+
+def _endings(run: Sequence[Item]) -> dict[str, int]:
+    """The whole of a run, then its last word, each with how many items it takes: "frying pan", "pan"."""
+    last = run[-3:]
+    return {" ".join(phrase_of(item) for item in last): len(last), phrase_of(run[-1]): 1}
 
 
 def phrase_of(item: Item) -> str:
@@ -414,4 +567,4 @@ def _unknown(reading: Reading) -> list[str]:
 
 def _wants_all(reading: Reading) -> bool:
     """Whether several products are asked for: "which", "all", or the thing in the plural."""
-    return bool(re.search(r"\b(?:which|all|every|range|any)\b|哪些|哪几|所有|全部", reading.text.lower()))
+    return bool(re.search(r"\b(?:which (?!is\b|one\b|of\b)|all|every|range|any)\b|哪些|哪几|所有|全部", reading.text.lower()))

@@ -147,7 +147,7 @@ class Scanner:
         if not (word.isdigit() or len(word) == 1):
             return entries
         near = self._option_near(texts, place)
-        return [entry for entry in entries if entry.kind == "option" and entry.name in near]
+        return [entry for entry in entries if entry.kind == "id" or (entry.kind == "option" and entry.name in near)]
 
     def _option_near(self, texts: Sequence[str], place: int) -> set[str]:
         """Names of options just before or after: "size 9", "9码"."""
@@ -211,7 +211,11 @@ class Scanner:
 
     def _respelt(self, text: str) -> str:
         """The catalog's word that this one most likely was meant for, or the word itself."""
-        if text in self._known or len(text) < 4:
+        longer = [word for word in self._by_first.get(text[0], ()) if word.startswith(text) and len(word) <= len(text) + 2]
+        told = [word for word in longer if word in self.vocabulary.option_rows or word in self.vocabulary.details]
+        if len(text) > 4 and told:
+            return told[0]
+        if text in self._known:
             return text
         most = 2 if len(text) >= 7 else 1
         found = process.extract(text, self._by_first.get(text[0], ()), scorer=OSA.distance, score_cutoff=most, limit=5)

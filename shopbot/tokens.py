@@ -176,7 +176,7 @@ def _measure_pattern() -> re.Pattern[str]:
     names = sorted(_units(), key=len, reverse=True)
     latin = "|".join(re.escape(name) for name in names if name.isascii() or name[0] == "°")
     chinese = "|".join(name for name in names if not name.isascii() and name[0] != "°")
-    number = r"(?<![\w.])\d+(?:[.,]\d+)*"
+    number = r"(?<![a-z\d.])\d+(?:[.,]\d+)*"
     return re.compile(rf"(?:{number}[\s-]{{0,2}}(?:{latin})(?![a-z\d])|(?:{number}|{NUMBER_ZH})\s?(?:{chinese}))")
 
 
@@ -184,6 +184,11 @@ def read_measure(text: str) -> str | None:
     """A number with its unit in the base unit: "1.5 litres" and "1500ml" give "1500ml"; None if it is no measure."""
     parts = split_measure(text)
     return None if parts is None else f"{round(parts[0], 3):.12g}{parts[1]}"
+
+
+def without_measures(text: str) -> str:
+    """A text without its measures: "puzzle, 500 pieces" without the pieces."""
+    return _measure_pattern().sub("", text)
 
 
 def measures_in(text: str) -> list[tuple[float, str]]:

@@ -18,11 +18,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shopbot.tokens import CJK, grams, measures_in, passed_over, stem, stems, words_table
+from shopbot.tokens import CJK, grams, is_han, measures_in, passed_over, read_measure, stem, stems, without_measures, words_table
 from shopbot.types import Product
 
 Ints = NDArray[np.int32]
-EntryKind = Literal["product", "category", "kind", "brand", "option", "flag", "attribute", "word"]
+EntryKind = Literal["id", "product", "category", "kind", "brand", "option", "flag", "attribute", "word"]
 _YES = frozenset({"yes", "true", "included", "y", "是"})
 _NO = frozenset({"no", "none", "false", "not included", "not resistant", "without", "n", "否", "n/a", ""})
 _HAN = re.compile(f"[{CJK}]")
@@ -35,7 +35,7 @@ _WORDS = re.compile(r"[A-Za-z][A-Za-z']*(?![\w])|\S*\d\S*")
 _PARTS = re.compile(r"[&/,>|、与和]|\band\b")
 _CONTAINERS = frozenset(stem(word) for word in ("set", "pair", "kit", "bundle", "series", "edition", "collection", "pack"))
 _LONGEST_PHRASE = 10
-_SHORTEST_ID = 4
+_SHORTEST_ID, _SHORTEST_NUMBER_ID = 4, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,7 @@ class Vocabulary:
         self.names, self.details, self.texts, self.lacks = Postings(), Postings(), Postings(), Postings()
         self.pairs = Postings()
         self.name_words: list[frozenset[str]] = []
+        self.first_words: set[str] = set()
         self.heads = Postings()
         self.tails: dict[str, list[int]] = defaultdict(list)
         self.chinese: dict[str, set[int]] = defaultdict(set)
@@ -127,6 +128,7 @@ class Vocabulary:
         self.phrases: dict[str, list[Entry]] = defaultdict(list)
         self.only_yes: set[str] = set()
         self.other_values: set[str] = set()
+        self.no_names: set[str] = set()
         for number, product in enumerate(products):
             self._add(number, product)
         self.only_yes -= self.other_values
@@ -146,6 +148,8 @@ class Vocabulary:
         for name in (product.name, *product.names.values()):
             tokens = stems(name)
             words.update(grams(name))
+            skipped = len(stems(product.brand)) if tokens[: len(stems(product.brand))] == stems(product.brand) else 0
+            self.first_words.update(tokens[skipped : skipped + 1])
             self.pairs.add(map(" ".join, pairwise(tokens)), number)
             self._add_heads(number, name, product.brand)
         self.name_words.append(frozenset(words))
@@ -160,7 +164,7 @@ class Vocabulary:
             self.texts.add(grams(text), number)
 
     def _add_heads(self, number: int, name: str, brand: str) -> None:
-        tail = _TAIL.search(re.sub(r"[(（].*", "", name)) if not name.isascii() else None
+        tail = None if name.isascii() else _TAIL.search(without_measures(re.sub(r"[(（].*", "", name)).strip())
         if tail is not None:
             self.tails[tail[0]].append(number)
             return
@@ -187,24 +191,26 @@ class Vocabulary:
         self.attribute_names[phrase].add(name)
         (self.only_yes if plain in _YES else self.other_values).add(phrase)
         if plain in _NO:
-            self.lacks.add([phrase, *words], number)
+            self.no_names.add(phrase)
+            self.lacks.add([phrase, *(word for word in words if word not in passed_over())], number)
             return
         self.details.add(words, number)
         if plain not in _YES:
-            self.details.add(grams(value), number)
+            self.details.add((*grams(value), *_counted(name, value)), number)
             self._add_measures(int(self.rows.first[number]), int(self.rows.first[number + 1]), name, value)
 
     def _add_option(self, number: int, row: int, name: str, value: str) -> None:
         self.option_names[" ".join(stems(name))].add(name)
         self.options[name][value].add(row)
         if value.casefold() in _NO:
+            self.no_names.add(" ".join(stems(name)))
             self.lacks.add([" ".join(stems(name))], number)
         elif value.casefold() in _YES:
             for word in stems(name):
                 self.option_rows[word].append(row)
         else:
             self.details.add(stems(name), number)
-            for word in grams(value):
+            for word in (*grams(value), *_counted(name, value)):
                 self.option_rows[word].append(row)
             self._add_measures(row, row + 1, name, value)
 
@@ -221,7 +227,7 @@ class Vocabulary:
         entry = Entry(kind, value or text, np.array(sorted(set(products)), dtype=np.int32), name)
         self.phrases[" ".join(words)].append(entry)
         # "T-Shirt" is also written "tshirt", "smart watch" "smartwatch".
-        if len(words) == 2 and kind in ("product", "category") and all(word.isascii() and word.isalpha() for word in words):
+        if len(words) == 2 and kind in ("product", "category", "option") and all(word.isascii() and word.isalpha() for word in words):
             self.phrases["".join(words)].append(entry)
 
     def _name_phrases(self) -> None:
@@ -233,8 +239,8 @@ class Vocabulary:
             if product.brand:
                 brands[product.brand].append(number)
             for known in {product.id, *(variant.sku for variant in product.variants)}:
-                if len(known) >= _SHORTEST_ID:
-                    self.phrases[_id_key(known)].append(Entry("product", known, np.array([number], dtype=np.int32)))
+                if len(known) >= (_SHORTEST_NUMBER_ID if known.isdigit() else _SHORTEST_ID):
+                    self.phrases[_id_key(known)].append(Entry("id", known, np.array([number], dtype=np.int32)))
         for name, numbers in names.items():
             self._enter(name, "product", numbers)
         self._name_beginnings(names)
@@ -348,17 +354,21 @@ class Vocabulary:
         """Whether a property is one that a thing has or lacks: some product says no to it, or all say yes."""
         phrase = " ".join(stems(name))
         values = {value.casefold() for value in self.options.get(name, ())}
-        return phrase in self.lacks or bool(values and values <= _NO | _YES) or phrase in self.only_yes
+        return phrase in self.no_names or bool(values and values <= _NO | _YES) or phrase in self.only_yes
 
     def yes_values(self, name: str) -> list[str]:
         """The values of an option that say yes."""
         return [value for value in self.options.get(name, ()) if value.casefold() in _YES]
 
-    def properties_of(self, numbers: Iterable[int]) -> list[str]:
+    def properties_of(self, numbers: Sequence[int]) -> list[str]:
         """Names of options, then of attributes, that these products have."""
         products = [self.products[number] for number in numbers]
-        options = [name for product in products for variant in product.variants for name in variant.options]
-        return list(dict.fromkeys([*options, *(name for product in products for name in product.attributes)]))
+        return list(dict.fromkeys([*self.options_of(numbers), *(name for product in products for name in product.attributes)]))
+
+    def options_of(self, numbers: Iterable[int]) -> list[str]:
+        """Names of the options of these products."""
+        variants = (variant for number in numbers for variant in self.products[number].variants)
+        return list(dict.fromkeys(name for variant in variants for name in variant.options))
 
     def longest(self, words: Sequence[str], start: int) -> tuple[int, list[Entry]]:
         """The longest phrase that begins at `start`: how many words, and what it names; (0, []) if there is none."""
@@ -371,6 +381,15 @@ class Vocabulary:
     def knows(self, word: str) -> bool:
         """Whether any text of the catalog holds the word."""
         return word in self.names or word in self.option_rows or word in self.details or word in self.texts
+
+    def holding(self, words: Sequence[str]) -> Ints:
+        """Products with all these words in name, attributes or options."""
+        found: Ints | None = None
+        for word in grams("".join(words)) if is_han(words[0]) else words:
+            chosen = self.rows.product[self.option_rows.get(word, [])]
+            these = np.union1d(np.union1d(self.names.get(word), self.details.get(word)), chosen).astype(np.int32)
+            found = these if found is None else np.intersect1d(found, these)
+        return _NOTHING if found is None else found
 
     def _holds(self, word: str) -> bool:
         return word in self.names or word in self.details or word in self.option_rows
@@ -412,6 +431,12 @@ def _is_tail(word: str) -> bool:
 @cache
 def _tail_words() -> frozenset[str]:
     return frozenset(stem(word) for word in words_table()["after_noun"]["en"].split()) | passed_over()
+
+
+def _counted(name: str, value: str) -> list[str]:
+    """The measure that a bare number under a unit's name is: pieces 500 is "500 pieces"."""
+    measure = read_measure(f"{value} {stems(name)[-1]}") if value.isdigit() and stems(name) else None
+    return [] if measure is None else [measure]
 
 
 def _same_en(value: str) -> list[str]:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from shopbot.phrases import Phrases
-from shopbot.types import Citation, Draft, ToolCall
+from shopbot.types import Citation, Draft, ToolCall, join_sentences
 
 MOST_ROWS = 5
 MOST_VERSIONS = 8
@@ -26,7 +26,10 @@ def compose_products(call: ToolCall, phrases: Phrases) -> Draft:
     sentences = say(products, found, phrases)
     if found.get("relaxed"):
         sentences = [phrases.line("relaxed", what=phrases.joined(found["relaxed"])), *sentences]
-    return Draft(tuple(sentences), tuple(cite_product(product, phrases) for product in products[:MOST_ROWS]))
+    rows = Citation(f"tool:{call.name}", join_sentences(sentences))  # counts and rows: what no one product says
+    cited = tuple(cite_product(product, phrases) for product in products[:MOST_ROWS])
+    answered = sentences[-1] != phrases.line("no_fact", product=phrases.name(products[0]))
+    return Draft(tuple(sentences), (*cited, rows), answered=answered)
 
 
 def cite_product(product: View, phrases: Phrases) -> Citation:
@@ -85,9 +88,11 @@ def _price_of(product: View, phrases: Phrases) -> list[str]:
     if not prices:
         return [phrases.line("no_price", product=phrases.name(product))]
     if len(prices) == 1:
-        whole = len(product["variants"]) == 1
-        name = phrases.version(product, product["variants"][0]) if whole else phrases.name(product)
-        return [phrases.line("price", product=name, price=phrases.money(prices.pop()))]
+        first, money = product["variants"][0], phrases.money(prices.pop())
+        if len(product["variants"]) > 1:
+            return [phrases.line("price_all", product=phrases.name(product), price=money)]
+        key = "price" if first["available"] else "price_sold_out"
+        return [phrases.line(key, product=phrases.version(product, first), price=money)]
     low, high = min(prices, key=Decimal), max(prices, key=Decimal)
     head = phrases.line(
         "price_from_to", product=phrases.name(product), low=phrases.money(low), high=phrases.money(high)

@@ -167,10 +167,8 @@ def _holds(kind: str, found: str, folded: str) -> bool:
         return found in folded or _stands(_NUMBER_WORDS[found], folded)
     if kind in ("number", "price"):
         return _stands(found.casefold(), folded)
-    return (
-        re.search(rf"(?<!\w){re.escape(found.casefold().removesuffix('’s').removesuffix(chr(39) + 's'))}", folded)
-        is not None
-    )
+    plain = re.escape(found.casefold().removesuffix("’s").removesuffix("'s"))
+    return re.search(rf"(?<![a-z0-9]){plain}", folded) is not None
 
 
 def _stands(number: str, folded: str) -> bool:

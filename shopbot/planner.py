@@ -85,6 +85,7 @@ _ORDER_WORD = re.compile(
     r"\b(?:orders?|parcels?|packages?|purchases?|deliver(?:y|ies)|shipments?)\b|订单|包裹|快递|单子", re.IGNORECASE
 )
 _LATEST = re.compile(r"\b(?:last|latest|newest|most recent|recent)\b|最近|最新|上一个|上个|上次|刚", re.IGNORECASE)
+_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _POINTING = re.compile(
     r"\b(?:it|its|that|this|they|them|these|those|the same|one)\b|它|这个|那个|这款|那款|该", re.IGNORECASE
 )
@@ -115,6 +116,7 @@ class HeadPlanner:
         self._data = data
         self._tools = frozenset(tools)
         self._order_ids = id_pattern(list(data.orders))
+        self._people = _people(data)
 
     async def plan(self, turn: LiveTurn) -> AsyncIterator[Step]:
         """The steps for each question of the message in turn."""
@@ -123,14 +125,16 @@ class HeadPlanner:
                 yield step
 
     def _steps(self, question: Question, turn: LiveTurn) -> Iterator[Step]:
-        intent, query = question.guess.intent, self._catalog.parse(question.text, question.language)
+        query = self._catalog.parse(question.text, question.language)
         ids = self._ids(question.text)
         if not ids and (small := self._small_talk(question, query)) is not None:
             yield small
-        elif ids or self._about_orders(question, query, turn):
+        elif self._names_another(question.text, turn):
+            yield Say("only_yours", answered=False)
+        elif ids or self._about_orders(question, turn):
             yield from self._orders(question, turn, ids)
-        elif intent == "account_details" and (question.guess.confidence >= 0.5 or _OWN.search(question.text)):
-            yield Call("my_account", {}, question) if not turn.shopper.is_visitor else Say("log_in")
+        elif self._about_account(question):
+            yield Call("my_account", {}, question) if not turn.shopper.is_visitor else Say("log_in", answered=False)
         elif self._about_products(question, query, turn):
             yield from self._products(question, query, turn)
         else:
@@ -144,40 +148,48 @@ class HeadPlanner:
             return None
         if guess.intent == "talk_to_person":
             return HandOver("the shopper asks for a person")
-        plain = query.names_nothing or guess.similarity >= 0.85
-        if guess.intent in SMALL_TALK and plain:
+        things = query.products or query.categories or query.brands
+        if guess.intent in SMALL_TALK and (not things or guess.similarity >= 0.85):
             return Say(guess.intent)
-        if (
-            guess.intent == "out_of_scope"
-            and query.names_nothing
-            and guess.confidence >= 0.75
-            and not _ORDER_WORD.search(question.text)
-        ):
+        if guess.intent == "out_of_scope" and not things and not _ORDER_WORD.search(question.text):
             return Say("out_of_scope", answered=False)
         return None
 
-    def _about_orders(self, question: Question, query: ProductQuery, turn: LiveTurn) -> bool:
+    def _names_another(self, text: str, turn: LiveTurn) -> bool:
+        """Whether the text names a person of the shop's records who is not the one asking: by e-mail, id or name."""
+        named = {found.casefold() for found in _EMAIL.findall(text)}
+        folded = text.casefold()
+        named |= {key for key in self._people if len(key) > 3 and key in folded}
+        mine = {turn.shopper.email.casefold(), turn.shopper.name.casefold(), str(turn.shopper.id).casefold()}
+        return any(self._people.get(one, "") != turn.shopper.id for one in named - mine)
+
+    def _about_orders(self, question: Question, turn: LiveTurn) -> bool:
         """An order intent counts where the text speaks of the shopper's own orders: rules are asked about too."""
-        if question.guess.intent not in ORDER_INTENTS | WRITE_INTENTS:
-            own_product = question.guess.intent.startswith("product_") and re.search(
-                r"\bmy\b|我(?:的|买|订)", question.text
-            )
-            return bool(own_product and not turn.shopper.is_visitor and self._orders_with(question.text, turn))
-        if question.guess.confidence >= 0.5:
-            return True
-        return bool(_OWN.search(question.text) or ("order_id" in turn.state and _POINTING.search(question.text)))
+        intent, text = question.guess.intent, question.text
+        if intent in ORDER_INTENTS | WRITE_INTENTS:
+            sure = question.guess.confidence >= 0.5
+            return sure or bool(_OWN.search(text) or ("order_id" in turn.state and _POINTING.search(text)))
+        own = re.search(r"\bmy\b|\bI (?:bought|ordered)\b|我(?:的|买|订)", text, re.IGNORECASE)
+        bought = intent.startswith("product_") and own and not turn.shopper.is_visitor
+        return bool(bought and self._orders_with(text, turn))
+
+    def _about_account(self, question: Question) -> bool:
+        guess = question.guess
+        return guess.intent == "account_details" and (guess.confidence >= 0.5 or bool(_OWN.search(question.text)))
 
     def _about_products(self, question: Question, query: ProductQuery, turn: LiveTurn) -> bool:
-        operates = bool(
-            query.sort or query.aspect or query.compare or query.min_price or query.max_price or query.in_stock
-        )
-        named = not query.names_nothing
-        if question.guess.intent.startswith("product_"):
-            return named or operates or bool(turn.state.get("products")) or question.guess.confidence >= 0.5
-        sure_of_policy = question.guess.intent.startswith("policy_") and question.guess.confidence >= 0.75
-        return bool(
-            operates and (query.products or query.categories or query.brands or query.terms) and not sure_of_policy
-        )
+        """A thing of the catalog is named and something is asked of it, or it is the thing just talked of."""
+        intent, confidence = question.guess.intent, question.guess.confidence
+        operates = bool(query.sort or query.compare or query.min_price or query.max_price or query.in_stock)
+        if not self._names_things(query):
+            return intent.startswith("product_") and (bool(turn.state.get("products")) or confidence >= 0.5)
+        if intent.startswith("product_"):
+            return operates or bool(query.products or query.aspect) or confidence >= 0.3
+        return (operates or bool(query.products)) and not (intent.startswith("policy_") and confidence >= 0.3)
+
+    def _names_things(self, query: ProductQuery) -> bool:
+        """Words of a description prove little; a product, a category, a brand or two options do."""
+        return bool(query.products or query.categories or query.brands or len(query.options) >= 2)
 
     # ---- orders
 
@@ -247,10 +259,10 @@ class HeadPlanner:
         return next((status for status, words in _STATUS_WORDS if re.search(words, text, re.IGNORECASE)), None)
 
     def _with_status(self, question: Question, order: Order) -> str:
-        """The rule for an order of this status: "can it be cancelled" means a pending one, or a delivered one."""
-        return (
-            f"{question.text} {order.status} order" if question.language == "en" else f"{question.text} {order.status}"
-        )
+        """The rule for an order of this status: what may be done to a pending one, or to a delivered one."""
+        if question.guess.intent == "order_changes" and question.language == "en":
+            return f"Which changes are possible to a {order.status} order? Can a {order.status} order be cancelled?"
+        return f"{question.text} {order.status}{' order' if question.language == 'en' else ''}"
 
     def _ids(self, text: str) -> list[str]:
         return [found.strip() for found in self._order_ids.findall(text)] if self._order_ids else []
@@ -258,21 +270,25 @@ class HeadPlanner:
     # ---- products
 
     def _products(self, question: Question, query: ProductQuery, turn: LiveTurn) -> Iterator[Step]:
-        named = query.products or (tuple(turn.state.get("products", ())) if query.names_nothing else ())
-        request = question.text if not query.names_nothing else self._about_the_same(question, turn)
-        if question.guess.intent == "product_detail" and len(named) == 1 and not (query.sort or query.compare):
-            yield Lookup(question, sources=(f"product:{named[0]}",))
+        """The rows of the catalog; what they do not tell may stand in the product's description, or in a policy."""
+        request = question.text if self._names_things(query) else self._about_the_same(question, turn)
+        reads = question.guess.intent == "product_detail" and not (query.sort or query.compare or query.aspect)
+        sources = tuple(f"product:{one}" for one in query.products[:2] or turn.state.get("products", ())[:1])
+        if reads and sources:
+            yield Lookup(question, kind="product", sources=sources)
             if turn.last_answered:
                 return
-        if query.names_nothing and request == question.text and not (query.sort or query.unknown):
-            yield Lookup(question)
-            if not turn.last_answered:
-                yield Say("which_product", answered=False)
-            return
         yield Call("search_products", {"request": request}, question)
+        if not turn.last_answered and sources and not reads:
+            yield Lookup(question, kind="product", sources=sources)
+        if not turn.last_answered:
+            yield Lookup(question)
 
     def _about_the_same(self, question: Question, turn: LiveTurn) -> str:
-        """A question such as "and in red?" is about the product last talked of: say its name."""
+        """A question such as "and in red?" or "what does it cost?" is about the product just talked of: name it."""
+        asked = [call.arguments["request"] for call in turn.calls if call.name == "search_products"]
+        if asked:
+            return f"{asked[-1].rstrip('?？ ')} {question.text}"
         names = [
             product.name for one in turn.state.get("products", ()) if (product := self._data.product(one)) is not None
         ]
@@ -285,12 +301,18 @@ class HeadPlanner:
         if _FOLLOWING.search(text) and len(text) < 60 and (before := turn.state.get("question")):
             text = f"{before} {text}"
         yield Lookup(question, text)
-        if (
-            not turn.last_answered
-            and (query.products or query.categories)
-            and not question.guess.intent.startswith("policy_")
-        ):
+        if not turn.last_answered and self._names_things(query) and not question.guess.intent.startswith("policy_"):
             yield Call("search_products", {"request": question.text}, question)
+
+
+def _people(data: ShopData) -> dict[str, str]:
+    """E-mails, ids and full names of the shop's records, folded, to the shopper's id."""
+    people: dict[str, str] = {}
+    for shopper_id in data.users:
+        if (account := data.account(shopper_id)) is not None:
+            keys = (shopper_id, account.email, account.name)
+            people.update({key.casefold(): shopper_id for key in keys if key})
+    return people
 
 
 # ---------------------------------------------------------------- planning by a model

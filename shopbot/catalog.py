@@ -7,7 +7,7 @@ All constraints of a query must hold; where no row fits, the weakest are dropped
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Container, Iterable, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -48,7 +48,8 @@ class Catalog:
 
     `similar(words)` returns unit vectors (n, d), float32, of a sentence model that reads `languages`; without it,
     another word for a thing is not understood. `known` holds ordinary words of the language, which are never taken
-    for misspelt ones. The vocabulary is built at the first question.
+    for misspelt ones. `synonyms` are the shop's own: a word its shoppers use → a word of the catalog. The vocabulary
+    is built at the first question.
     """
 
     def __init__(
@@ -57,16 +58,18 @@ class Catalog:
         similar: Callable[[list[str]], NDArray[np.float32]] | None = None,
         known: Container[str] = frozenset(),
         languages: Collection[str] = ("en",),
+        synonyms: Mapping[str, str] | None = None,
     ) -> None:
         self.products = tuple(products)
         self._similar = similar
         self._known = known
         self._languages = tuple(languages)
+        self._synonyms = dict(synonyms or {})
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """The words of this catalog."""
-        return Vocabulary(self.products)
+        return Vocabulary(self.products, self._synonyms)
 
     @cached_property
     def _reader(self) -> Reader:
@@ -99,8 +102,10 @@ class Catalog:
     def _search_sides(self, query: ProductQuery, limit: int) -> SearchResult:
         """The best hits of each side of a comparison, in the order of the question."""
         each = max(1, limit // (len(query.compare) * 2)) if len(query.compare) > 2 else 1
-        found = [self.search(replace(side, in_stock=False), each) for side in query.compare]
+        found = [self.search(side, each) for side in query.compare]
         hits = tuple(hit for result in found for hit in result)
+        if any(side.sort for side in query.compare):
+            hits = tuple(replace(hit, variants=hit.variants[:1]) for hit in hits)
         relaxed = tuple(dict.fromkeys(label for result in found for label in result.relaxed))
         return SearchResult(hits[:limit], relaxed, query.unknown, len(hits))
 
@@ -113,8 +118,12 @@ class Catalog:
         if query.categories:
             return vocabulary.rows.of(self._of_kinds(query.categories))
         narrowed = not query.names_nothing
-        bounded = query.sort or query.in_stock or query.max_price is not None or query.min_price is not None or query.bounds
-        return np.ones(len(vocabulary.rows.variants), dtype=bool) if not query.unknown and (narrowed or bounded) else None
+        bounded = (
+            query.sort or query.in_stock or query.max_price is not None or query.min_price is not None or query.bounds
+        )
+        return (
+            np.ones(len(vocabulary.rows.variants), dtype=bool) if not query.unknown and (narrowed or bounded) else None
+        )
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
@@ -136,8 +145,14 @@ class Catalog:
         made = [Constraint(", ".join(query.skus), _SKU, self._fit_skus(query.skus))] if query.skus else []
         made += [Constraint(phrase, _WORD, self._fit(phrase)) for phrase in query.words]
         made += [Constraint(phrase, _TERM * self._telling(phrase), self._fit(phrase)) for phrase in query.terms]
-        made += [Constraint(", ".join(values), _OPTION, self._fit_option(name, values)) for name, values in query.options.items()]
-        made += [Constraint(f"不含{phrase}" if zh else f"not {phrase}", _WITHOUT, 1 - np.ceil(self._fit(phrase))) for phrase in query.without]
+        made += [
+            Constraint(", ".join(values), _OPTION, self._fit_option(name, values))
+            for name, values in query.options.items()
+        ]
+        made += [
+            Constraint(f"不含{phrase}" if zh else f"not {phrase}", _WITHOUT, 1 - np.ceil(self._fit(phrase)))
+            for phrase in query.without
+        ]
         made += [Constraint(_bound_label(bound, zh), _BOUND, self._fit_bound(bound)) for bound in query.bounds]
         if query.brands:
             made.append(Constraint(", ".join(query.brands), _BRAND, self._fit_brand(query.brands)))
@@ -190,7 +205,9 @@ class Catalog:
 
     def _fit_brand(self, brands: Sequence[str]) -> NDArray[np.float32]:
         wanted = {stems(brand) for brand in brands}
-        numbers = [number for number, product in enumerate(self.products) if product.brand and stems(product.brand) in wanted]
+        numbers = [
+            number for number, product in enumerate(self.products) if product.brand and stems(product.brand) in wanted
+        ]
         named = np.max([self._fit(brand) for brand in brands], axis=0)
         return np.maximum(_as_fit(self.vocabulary.rows.of(numbers)), np.minimum(named, _WEAK))
 
@@ -205,7 +222,9 @@ class Catalog:
 
     # ------------------------------------------------------------ the result
 
-    def _result(self, query: ProductQuery, fit: Mask, relaxed: tuple[str, ...], share: float, limit: int) -> SearchResult:
+    def _result(
+        self, query: ProductQuery, fit: Mask, relaxed: tuple[str, ...], share: float, limit: int
+    ) -> SearchResult:
         rows = self.vocabulary.rows
         sold_out = None
         if query.sort:
@@ -321,7 +340,11 @@ class Catalog:
                 spans[-1].append(item)
             else:
                 spans.append([item])
-        named = (group for group in spans if any(item.entry("id", "product", "category", "kind", "brand") or self._tells(item) for item in group))
+        named = (
+            group
+            for group in spans
+            if any(item.entry("id", "product", "category", "kind", "brand") or self._tells(item) for item in group)
+        )
         return [(group[0].start, group[-1].end) for group in named]
 
 
@@ -391,7 +414,9 @@ def _meant_products(text: str, catalog: Catalog | None) -> frozenset[str]:
     query = catalog.parse(text, "zh" if zh else "en")
     if not (query.products or query.categories):
         return frozenset()
-    found = catalog.search(replace(query, aspect=None, sort=None, in_stock=False, compare=()), limit=len(catalog.products))
+    found = catalog.search(
+        replace(query, aspect=None, sort=None, in_stock=False, compare=()), limit=len(catalog.products)
+    )
     return frozenset(hit.product.id for hit in found)
 
 

@@ -133,7 +133,6 @@ NEGATION = re.compile(
 )
 
 
-
 @cache
 def _table_pattern(table: Literal["asked", "superlatives"]) -> re.Pattern[str]:
     """The phrases of a table of `words.toml`. Chinese ones of "asked" are words of the vocabulary instead."""

@@ -18,16 +18,19 @@ from shopbot.kinship import Kinship, Similar
 from shopbot.operators import Operators, read_operators
 from shopbot.query import ProductQuery
 from shopbot.scan import Item, Scanner
-from shopbot.tokens import is_han, passed_over, split_measure, stems
+from shopbot.tokens import is_han, passed_over, split_measure, stem, stems
 from shopbot.types import Language
 from shopbot.vocabulary import Entry, Ints, Vocabulary
 
 _THINGS = ("id", "product", "category", "kind")
 _MOST_NAMED = 12
 _FEW = 3
+_PARTICULAR = 2
 _SEEKING = re.compile(r"\b(?:sell|have|stock|carry|need|want|looking for|buy|get|find|got)\b")
 # With these the thing is left open: "anything waterproof", "which ones are wool".
-_GENERIC = re.compile(r"\b(?:(?:any|some|every)thing|products?|items?|stuff|things?|ones?|what|which|gifts?|presents?)\b")
+_GENERIC = re.compile(
+    r"\b(?:(?:any|some|every)thing|products?|items?|stuff|things?|ones?|what (?:do|can|have|else)|gifts?|presents?)\b"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +120,14 @@ class Reader:
             if meant is not None:
                 entries = tuple(self._labels[label] for label in labels[meant[0]])
                 first, place = run[-meant[1]], kept.index(run[-1])
-                kept[place - meant[1] + 1 : place + 1] = [replace(run[-1], kind="entry", start=first.start, entries=entries)]
+                kept[place - meant[1] + 1 : place + 1] = [
+                    replace(run[-1], kind="entry", start=first.start, entries=entries)
+                ]
         return kept
 
     def _may_be_thing(self, item: Item) -> bool:
         if item.kind == "unknown":
-            return True
+            return all(word.isalpha() for word in item.words)
         words = item.words
         return item.kind == "term" and len(words) == 1 and words[0].isalpha() and words[0] not in self.vocabulary.names
 
@@ -133,7 +138,7 @@ class Reader:
         self._read_narrowing(reading)
         self._refuse_other_things(reading)
         found, asked = reading.operators, self._aspect(reading)
-        stock_filter = found.stock and asked[0] is None
+        stock_filter = found.stock and asked[0] in (None, "price")
         if reading.named and (asked[0] or "").startswith("attribute"):
             reading.words, reading.terms = [], []
         return ProductQuery(
@@ -232,8 +237,14 @@ class Reader:
             return None
         numbers: Ints | None = None
         taken: list[int] = []
-        for place in [*rare, *(other for other in group if other not in rare and other in self._name_words(items, group)), *able]:
-            these = items[place].products(*_THINGS) if items[place].entry(*_THINGS) else self._holding(items[place].words)
+        for place in [
+            *rare,
+            *(other for other in group if other not in rare and other in self._name_words(items, group)),
+            *able,
+        ]:
+            these = (
+                items[place].products(*_THINGS) if items[place].entry(*_THINGS) else self._holding(items[place].words)
+            )
             common = these if numbers is None else np.intersect1d(numbers, these)
             if common.size:
                 numbers = common
@@ -247,10 +258,18 @@ class Reader:
 
     def _name_words(self, items: Sequence[Item], group: Sequence[int]) -> list[int]:
         """Plain words of the part that stand in some name, but are no option or attribute by themselves."""
-        return [place for place in group if items[place].kind == "term" and all(word in self.vocabulary.names for word in items[place].words)]
+        return [
+            place
+            for place in group
+            if items[place].kind == "term" and all(word in self.vocabulary.names for word in items[place].words)
+        ]
 
     def _holding(self, words: Sequence[str]) -> Ints:
-        numbers = self.vocabulary.names.get(words[0]) if not is_han(words[0]) else self.vocabulary.names.get("".join(words[:2]))
+        numbers = (
+            self.vocabulary.names.get(words[0])
+            if not is_han(words[0])
+            else self.vocabulary.names.get("".join(words[:2]))
+        )
         for word in words[1:] if not is_han(words[0]) else ():
             numbers = np.intersect1d(numbers, self.vocabulary.names.get(word))
         return numbers
@@ -261,7 +280,9 @@ class Reader:
             return False
         word = item.words[0]
         vocabulary = self.vocabulary
-        plain = word.isdigit() or word in passed_over() or word in vocabulary.option_rows or word in vocabulary.details
+        code = not word.isalpha() and not word.isdigit()
+        told = word in vocabulary.option_rows or word in vocabulary.details
+        plain = word.isdigit() or word in passed_over() or (told and not code) or item.measure
         name = word in vocabulary.first_words or word not in self._known
         return name and not plain and 0 < vocabulary.names.count(word) <= vocabulary.rare
 
@@ -274,7 +295,11 @@ class Reader:
         first = [stems(self.vocabulary.products[number].name)[:1] for number in numbers.tolist()]
         said = set(said)
         for place, name in enumerate(names):
-            if all(name <= other for other in names) and said.intersection(first[place]) and (reading.side or not _wants_all(reading)):
+            if (
+                all(name <= other for other in names)
+                and said.intersection(first[place])
+                and (reading.side or not _wants_all(reading))
+            ):
                 return numbers[place : place + 1]
         return numbers
 
@@ -284,10 +309,10 @@ class Reader:
         A shop whose bags take laptops sells none, and one that sells tents may sell no tent pegs.
         """
         reading.unknown = _unknown(reading)
-        last = self._last_noun(reading)
+        last = self._last_noun(reading) or self._lacking(reading)
         if last is not None:
-            reading.unknown.append(reading.said(last))
-            reading.things, reading.categories = None, []
+            reading.unknown = list(dict.fromkeys([*reading.unknown, reading.said(last)]))
+            reading.things, reading.categories, reading.named = None, [], False
 
     def _last_noun(self, reading: Reading) -> Item | None:
         """The noun of the first clause, if it is one that names no thing of this shop."""
@@ -299,16 +324,31 @@ class Reader:
             return None
         if reading.things is None:
             plain = last.entry("option", "flag", "word") or _GENERIC.search(reading.text.lower())
-            return None if plain or not self._is_other_noun(last) else last
+            return None if plain or not self._is_other_noun(reading, last) else last
         property_only = last.entry("attribute") is not None and not self._is_flag(last)
         return last if lead and property_only and last.adjacent and items.index(last) - 1 in reading.used else None
 
-    def _is_other_noun(self, item: Item) -> bool:
+    def _lacking(self, reading: Reading) -> Item | None:
+        """An unknown noun of which the things named are but a part: "xyz with a laptop compartment"."""
+        for item, after in zip(reading.items, reading.items[1:], strict=False):
+            if (
+                item.kind == "unknown"
+                and reading.items.index(item) + 1 > 0
+                and not any(place <= reading.items.index(item) for place in reading.used)
+            ):
+                between = reading.text[item.end : after.start].lower()
+                if re.match(r"\s*(?:with|that (?:has|have|takes|fits))\b", between):
+                    return item
+        return None
+
+    def _is_other_noun(self, reading: Reading, item: Item) -> bool:
         vocabulary, word = self.vocabulary, item.words[-1]
         if not word.isalpha():
             return False
         count = vocabulary.names.count(word)
-        return count == 0 or (count < _FEW and word in self._known and word not in vocabulary.first_words)
+        plural = reading.text[item.start : item.end].lower().endswith("s") and not word.endswith("s")
+        common = word in self._known and word not in vocabulary.first_words
+        return count == 0 or (common and (plural or count < _FEW))
 
     # ------------------------------------------------------------ what narrows it
 
@@ -320,8 +360,10 @@ class Reader:
             after = items[place + 1] if place + 1 < len(items) else None
             if place in reading.used:
                 place += 1
-            elif after is not None and place + 1 not in reading.used and (
-                self._pair_option(reading, item, after) or self._pair_value(reading, item, after)
+            elif (
+                after is not None
+                and place + 1 not in reading.used
+                and (self._pair_option(reading, item, after) or self._pair_value(reading, item, after))
             ):
                 place += 2
             else:
@@ -343,9 +385,13 @@ class Reader:
     def _pair_value(self, reading: Reading, item: Item, after: Item) -> bool:
         """A value beside a word of its option's name: "brown lens", "leather strap", "32 GB RAM"."""
         for one, other in ((item, after), (after, item)):
-            own = [entry for entry in one.entries if entry.kind == "option" and set(other.words) <= set(stems(entry.name))]
+            own = [
+                entry for entry in one.entries if entry.kind == "option" and set(other.words) <= set(stems(entry.name))
+            ]
             if own and after.adjacent and not one.negated and other.kind != "unknown":
-                self._choose(reading, own[0].name, tuple(entry.value for entry in own if entry.name == own[0].name), False)
+                self._choose(
+                    reading, own[0].name, tuple(entry.value for entry in own if entry.name == own[0].name), False
+                )
                 return True
         return False
 
@@ -363,7 +409,7 @@ class Reader:
 
     def _read_one(self, reading: Reading, item: Item) -> None:
         if item.kind == "unknown":
-            if self._touches_thing(reading, item):
+            if self._touches_thing(reading, item) and not (is_han(item.words[0]) and len(item.words) < _FEW - 1):
                 reading.terms.append(reading.said(item))
             return
         option, flag, attribute = self._best_option(reading, item), item.entry("flag"), item.entry("attribute")
@@ -372,7 +418,12 @@ class Reader:
         elif flag is not None and not self._asks_for(reading, item):
             self._choose(reading, flag.name, tuple(self.vocabulary.yes_values(flag.name)), False)
         elif option is not None:
-            self._choose(reading, option.name, tuple(entry.value for entry in item.entries if entry.kind == "option" and entry.name == option.name), False)
+            self._choose(
+                reading,
+                option.name,
+                tuple(entry.value for entry in item.entries if entry.kind == "option" and entry.name == option.name),
+                False,
+            )
         elif attribute is not None or flag is not None:
             self._read_property(reading, item, (attribute or flag))
         elif brand := item.entry("brand"):
@@ -417,7 +468,9 @@ class Reader:
         lead = reading.text[: item.start].lower()
         if re.search(r"\b(?:(?:that|which|and)(?:'s| is| are| has| have)?|with|in) *$", lead):
             return False
-        return bool(re.search(r"\b(?:is|are|does|do|what|how|which|tell|know|can)\b|什么|多少", lead)) or is_han(item.words[0])
+        return bool(re.search(r"\b(?:is|are|does|do|what|how|which|tell|know|can)\b|什么|多少", lead)) or is_han(
+            item.words[0]
+        )
 
     def _best_option(self, reading: Reading, item: Item) -> Entry | None:
         """The option meant by a value that several have: one of the thing's own, else the most used."""
@@ -425,7 +478,13 @@ class Reader:
         if not options:
             return None
         things = reading.things
-        return max(options, key=lambda entry: (np.intersect1d(entry.products, things).size if things is not None else 0, entry.products.size))
+        return max(
+            options,
+            key=lambda entry: (
+                np.intersect1d(entry.products, things).size if things is not None else 0,
+                entry.products.size,
+            ),
+        )
 
     def _touches_thing(self, reading: Reading, item: Item) -> bool:
         """Whether an unknown word narrows the thing: in one run of words with it ("inflatable tent"), or after "with"."""
@@ -435,7 +494,9 @@ class Reader:
             first -= 1
         while last + 1 < len(items) and items[last + 1].adjacent and not items[last + 1].joined:
             last += 1
-        with_it = reading.things is not None and re.search(r"\b(?:with|in|made of)(?: an?)? *$|[带配]有?$", reading.text[: item.start].lower())
+        with_it = reading.things is not None and re.search(
+            r"\b(?:with|in|made of)(?: an?)? *$|[带配]有?$", reading.text[: item.start].lower()
+        )
         return bool(with_it) or any(number in reading.used for number in range(first, last + 1))
 
     # ------------------------------------------------------------ what is asked of it
@@ -445,23 +506,42 @@ class Reader:
         found = reading.operators
         if found.sort:
             return None, ()
-        properties = self._measured(reading) or [name for one in reading.properties for name in self._own_names(reading, one)]
         if (rank := self._rank(reading)) is not None:
             return f"attribute {rank[0]}", ()
-        properties += next(([name] for one in found.asked for name in self._own_names(reading, one, own=True)), [])
-        have = self.vocabulary.options_of(reading.things[:50].tolist()) if reading.things is not None else self.vocabulary.options
-        options = [name for name in properties if name in have and not self.vocabulary.is_flag(name)]
+        properties = self._properties(reading)
+        options = [name for name in properties if name in self._options(reading) and not self.vocabulary.is_flag(name)]
         if options:
             return "options", tuple(dict.fromkeys(options))
         if properties:
             return f"attribute {properties[0]}", ()
         if found.count and not (found.stock and not found.options):
             return "count", ()
-        if found.stock and (reading.named or found.count):
+        if found.stock and (found.count or self._is_particular(reading)):
             return "stock", ()
         if found.price:
             return "price", ()
         return ("options", ()) if found.options and not found.stock else (None, ())
+
+    def _is_particular(self, reading: Reading) -> bool:
+        return reading.named or (reading.things is not None and reading.things.size <= _PARTICULAR)
+
+    def _options(self, reading: Reading) -> Collection[str]:
+        """The options that the things can be chosen by."""
+        return (
+            self.vocabulary.options
+            if reading.things is None
+            else self.vocabulary.options_of(reading.things[:50].tolist())
+        )
+
+    def _properties(self, reading: Reading) -> list[str]:
+        """The options or attributes asked for, as the things have them; else under the name that was asked."""
+        if counted := self._counted(reading):
+            return counted
+        named = [own for name in reading.properties for own in self._own_names(reading, name)]
+        if named or not reading.operators.asked:
+            return named
+        own = next((own for name in reading.operators.asked if (own := self._own_names(reading, name, own=True))), [])
+        return own or (reading.operators.asked[:1] if reading.things is not None else [])
 
     def _rank(self, reading: Reading) -> tuple[str, Literal["low", "high"]] | None:
         """The property by which the first or last is wanted, as the things have it."""
@@ -476,36 +556,61 @@ class Reader:
         words = set(stems(name))
         same = [one for one in known if set(stems(one)) == words]
         part = same or [one for one in known if words <= set(stems(one))]
-        return part or ([] if own and reading.things is not None else [written] if (written := self.vocabulary.property_named(name)) else [])
+        return part or (
+            []
+            if own and reading.things is not None
+            else [written]
+            if (written := self.vocabulary.property_named(name))
+            else []
+        )
 
-    def _measured(self, reading: Reading) -> list[str]:
-        """The property behind "how many litres" and "how many people": the one that the things have in that unit."""
-        asked = re.search(r"how many (\w+)|几(个?人|升|公斤)|多少(升|公斤|克|厘米|毫米|小时)", reading.text.lower())
-        parts = split_measure(f"1{next(word for word in asked.groups() if word)}") if asked else None
-        if parts is None or reading.things is None:
+    def _counted(self, reading: Reading) -> list[str]:
+        """The property behind "how many litres": the one that the things have in that unit, else the word itself."""
+        asked = re.search(r"how many ([a-z]+)|(?:几|多少)个?(人|升|公斤|克|厘米|毫米|小时|瓦)", reading.text.lower())
+        if asked is None or reading.things is None:
             return []
+        word = stem(next(word for word in asked.groups() if word))
+        parts = split_measure(f"1{word}")
         rows = self.vocabulary.rows.of(reading.things)
-        return list(dict.fromkeys(name for row, _, name in self.vocabulary.measures.get(parts[1], ()) if rows[row]))[:1]
+        names = [name for row, _, name in self.vocabulary.measures.get(parts[1] if parts else "", ()) if rows[row]]
+        if names:
+            return names[:1]
+        foreign = not self.vocabulary.knows(word) and word not in passed_over()
+        return [word] if parts is not None or foreign else []
 
     # ------------------------------------------------------------ the sides of a comparison
 
     def _sides(self, reading: Reading) -> tuple[ProductQuery, ...]:
         """One query a side, if two or more things, or two or more versions of one thing, are set against each other."""
         groups = _groups(reading.items, asides=True)
-        blank = replace(reading.operators, sort=None, min_price=None, max_price=None, bounds=[], listing=False)
+        blank = replace(reading.operators, min_price=None, max_price=None, bounds=[], listing=False)
         queries = [
-            self._query(Reading(reading.text, reading.language, blank, [reading.items[place] for place in group], side=True))
+            self._query(
+                Reading(reading.text, reading.language, blank, [reading.items[place] for place in group], side=True)
+            )
             for group in groups
         ]
         named = [query for query in queries if query.products]
         kinds = [query for query in queries if query.categories]
         if len(named) > 1 or len(kinds) > 1:
             return tuple(named if len(named) > 1 else kinds)
-        versions = [query for query in queries if query.options]
         whole = next(iter([*named, *kinds]), None)
-        if whole is None or len(versions) < 2:
-            return ()
-        return tuple(replace(query, products=whole.products, categories=whole.categories, brands=whole.brands) for query in versions)
+        return _versions(queries, whole) if whole is not None else ()
+
+
+def _versions(queries: Sequence[ProductQuery], whole: ProductQuery) -> tuple[ProductQuery, ...]:
+    """Versions of one thing set against each other: sides that give different values for the same option."""
+    sides = [query for query in queries if query.options]
+    shared = {name: values for query in sides for name, values in query.options.items()}
+    differing = [name for name in shared if len({query.options[name] for query in sides if name in query.options}) > 1]
+    if len(sides) < 2 or not differing:
+        return ()
+    common = {name: values for name, values in shared.items() if name not in differing}
+    return tuple(
+        replace(query, products=whole.products, categories=whole.categories, brands=whole.brands, options=common | dict(query.options))
+        for query in sides
+        if any(name in query.options for name in differing)
+    )
 
 
 def _is_proper(item: Item) -> bool:
@@ -567,4 +672,6 @@ def _unknown(reading: Reading) -> list[str]:
 
 def _wants_all(reading: Reading) -> bool:
     """Whether several products are asked for: "which", "all", or the thing in the plural."""
-    return bool(re.search(r"\b(?:which (?!is\b|one\b|of\b)|all|every|range|any)\b|哪些|哪几|所有|全部", reading.text.lower()))
+    return bool(
+        re.search(r"\b(?:which (?!is\b|one\b|of\b)|all|every|range|any)\b|哪些|哪几|所有|全部", reading.text.lower())
+    )

@@ -23,7 +23,10 @@ from shopbot.vocabulary import Entry, Ints, Vocabulary
 ItemKind = Literal["entry", "term", "unknown"]
 _GAP = "\x00"
 # Words that begin a part of the sentence which tells more about the thing, but does not name it.
-_ASIDE = frozenset("for with in of from by on to at as that which when while because if so but my our their using during".split())
+_ASIDE = frozenset(
+    "for with in of from by on to at as that which when while because if so but my our their using during".split()
+)
+_LINKS = frozenset("a an the and or is are be do does have has i you we it me us not no".split())
 _SIZE_LETTERS = frozenset(["xs", "s", "m", "l", "xl", "xxl", "xxxl"])
 _MOST_CHINESE = 8
 
@@ -45,6 +48,7 @@ class Item:
     joined: bool = False
     adjacent: bool = False
     negated: bool = False
+    measure: bool = False
 
     def entry(self, *kinds: str) -> Entry | None:
         """The first entry of one of these kinds."""
@@ -95,7 +99,17 @@ class Scanner:
             joined = joined or _joiner_between(text, items[-1].end if items else first.start, first.start)
             negated = bool(NEGATION.search(_before(operators, first.start)))
             items.append(
-                Item(kind, tuple(texts[place : place + length]), first.start, end, entries, clause, joined and bool(items), last == place, negated)
+                Item(
+                    kind,
+                    tuple(texts[place : place + length]),
+                    first.start,
+                    end,
+                    entries,
+                    clause,
+                    joined and bool(items),
+                    last == place,
+                    negated,
+                )
             )
             place += length
             last, joined = place, False
@@ -127,6 +141,8 @@ class Scanner:
         word = texts[place]
         before = texts[place - 1] if place else _GAP
         after = texts[place + 1] if place + 1 < len(texts) else _GAP
+        if word in _ASIDE or word in _LINKS:
+            return None
         if f"{word} {after}" in self.vocabulary.pairs and after not in passed_over() and not after.isdigit():
             return "term"
         if not touching:
@@ -143,11 +159,20 @@ class Scanner:
         if length != 1 or is_han(word) or (word in _SIZE_LETTERS and words[place].capital):
             return entries
         if word in passed_over():
-            return [entry for entry in entries if entry.kind in ("category", "attribute")]
+            asked = self._is_asked(texts, place)
+            return [entry for entry in entries if entry.kind == "category" or (entry.kind == "attribute" and asked)]
         if not (word.isdigit() or len(word) == 1):
             return entries
         near = self._option_near(texts, place)
         return [entry for entry in entries if entry.kind == "id" or (entry.kind == "option" and entry.name in near)]
+
+    def _is_asked(self, texts: Sequence[str], place: int) -> bool:
+        """Whether a common word is meant as a property: "what size", "size M", "size UK 9"."""
+        before = texts[place - 1] if place else _GAP
+        after = texts[place + 1 : place + 2]
+        if before in _POINTING and texts[place] not in self.vocabulary.option_names:
+            return True
+        return before in _ASKING or any(word in self.vocabulary.option_rows for word in after)
 
     def _option_near(self, texts: Sequence[str], place: int) -> set[str]:
         """Names of options just before or after: "size 9", "9码"."""
@@ -203,7 +228,12 @@ class Scanner:
     def _is_foreign(self, word: Word) -> bool:
         text = word.text
         latin = text.isascii() and text.isalpha() and len(text) > 3 and not word.measure
-        return latin and not self.vocabulary.knows(text) and text not in self.vocabulary.phrases and text not in passed_over()
+        return (
+            latin
+            and not self.vocabulary.knows(text)
+            and text not in self.vocabulary.phrases
+            and text not in passed_over()
+        )
 
     def _parted(self, text: str) -> tuple[str, str] | None:
         cuts = ((text[:cut], text[cut:]) for cut in range(3, len(text) - 2))
@@ -211,7 +241,9 @@ class Scanner:
 
     def _respelt(self, text: str) -> str:
         """The catalog's word that this one most likely was meant for, or the word itself."""
-        longer = [word for word in self._by_first.get(text[0], ()) if word.startswith(text) and len(word) <= len(text) + 2]
+        longer = [
+            word for word in self._by_first.get(text[0], ()) if word.startswith(text) and len(word) <= len(text) + 2
+        ]
         told = [word for word in longer if word in self.vocabulary.option_rows or word in self.vocabulary.details]
         if len(text) > 4 and told:
             return told[0]
@@ -254,6 +286,8 @@ def _words(text: str, operators: Operators) -> list[Word]:
     return words
 
 
+_ASKING = frozenset(["what", "which", "many", "other", "different"])
+_POINTING = frozenset(["the", "a", "any", "its", "of"])
 _SIZE_WORDS = {"码": "size", "号": "size"}
 
 
@@ -277,7 +311,9 @@ def _with_runs_joined(items: list[Item]) -> list[Item]:
         last = joined[-1] if joined else None
         if last is not None and item.kind == last.kind == "unknown" and item.adjacent and not item.joined:
             words = (*last.words, *item.words)
-            joined[-1] = Item("unknown", words, last.start, item.end, (), last.clause, last.joined, last.adjacent, last.negated)
+            joined[-1] = Item(
+                "unknown", words, last.start, item.end, (), last.clause, last.joined, last.adjacent, last.negated
+            )
         else:
             joined.append(item)
     return joined

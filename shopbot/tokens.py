@@ -15,11 +15,24 @@ from typing import Any, NamedTuple
 
 CJK = "\u3400-\u9fff"
 _TOKEN = re.compile(rf"\d+(?:[.,]\d+)+[a-z]*|[a-z0-9]+|[{CJK}]")
+_SPELT = re.compile(r"\b(?:one|two|three|four|five|six|seven|eight|ten|twelve)[\s-]")
 _DIGIT = re.compile(r"\d")
 # What is left of a word after its apostrophe says nothing, and would read as a size ("I'm", "it's").
 _CLITIC = re.compile(r"(?<=[a-z])['\u2019\u02bc](?:s|m|t|ve|ll|re|d)\b")
 _DIGITS_ZH = {char: number for number, char in enumerate("零一二三四五六七八九")} | {"两": 2, "双": 2, "单": 1}
 _SCALES_ZH = {"十": 10, "百": 100, "千": 1000, "万": 10000}
+_DIGITS_EN = {
+    "one": 1,
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "ten": 10,
+    "twelve": 12,
+}
 NUMBER_ZH = f"[{''.join(_DIGITS_ZH)}{''.join(_SCALES_ZH)}]+"
 
 
@@ -131,7 +144,7 @@ def stems(text: str) -> tuple[str, ...]:
         return tuple(token.text for token in tokenize(text))
     # The same as for other text, without the places: a large catalog asks this some hundred thousand times.
     folded, words, last = _unclitic(text.lower()), [], 0
-    for found in _measure_pattern().finditer(folded) if _DIGIT.search(folded) else ():
+    for found in _measure_pattern().finditer(folded) if _DIGIT.search(folded) or _SPELT.search(folded) else ():
         measure = read_measure(found[0])
         if measure is not None:
             words.extend(map(stem, _TOKEN.findall(folded, last, found.start())))
@@ -177,7 +190,10 @@ def _measure_pattern() -> re.Pattern[str]:
     latin = "|".join(re.escape(name) for name in names if name.isascii() or name[0] == "°")
     chinese = "|".join(name for name in names if not name.isascii() and name[0] != "°")
     number = r"(?<![a-z\d.])\d+(?:[.,]\d+)*"
-    return re.compile(rf"(?:{number}[\s-]{{0,2}}(?:{latin})(?![a-z\d])|(?:{number}|{NUMBER_ZH})\s?(?:{chinese}))")
+    spelt = rf"\b(?:{'|'.join(_DIGITS_EN)})[\s-](?:{latin})(?![a-z\d])"
+    return re.compile(
+        rf"(?:{spelt}|{number}[\s-]{{0,2}}(?:{latin})(?![a-z\d])|(?:{number}|{NUMBER_ZH})\s?(?:{chinese}))"
+    )
 
 
 def read_measure(text: str) -> str | None:
@@ -202,7 +218,7 @@ def measures_in(text: str) -> list[tuple[float, str]]:
 
 def split_measure(text: str) -> tuple[float, str] | None:
     """The amount and base unit of a measure in normal letters."""
-    found = re.fullmatch(rf"(\d[\d.,]*|{NUMBER_ZH})[\s-]*(\D+)", text)
+    found = re.fullmatch(rf"(\d[\d.,]*|{NUMBER_ZH}|[a-z]+(?=[\s-]))[\s-]*(\D+)", text)
     if not found or found[2] not in _units():
         return None
     base, factor = _units()[found[2]]
@@ -212,6 +228,8 @@ def split_measure(text: str) -> tuple[float, str] | None:
 
 def number_of(text: str) -> float | None:
     """ "1,299.50", "2.5", "五十", "一百二"; None if it is no number."""
+    if text in _DIGITS_EN:
+        return float(_DIGITS_EN[text])
     if text and text[0] in _DIGITS_ZH | _SCALES_ZH:
         return _number_zh(text)
     if re.fullmatch(r"\d{1,3}(,\d{3})+(\.\d+)?", text):

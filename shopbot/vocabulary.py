@@ -18,7 +18,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shopbot.tokens import CJK, grams, is_han, measures_in, passed_over, read_measure, stem, stems, without_measures, words_table
+from shopbot.tokens import (
+    CJK,
+    grams,
+    is_han,
+    measures_in,
+    passed_over,
+    read_measure,
+    stem,
+    stems,
+    without_measures,
+    words_table,
+)
 from shopbot.types import Product
 
 Ints = NDArray[np.int32]
@@ -33,8 +44,13 @@ _AFTER_HEAD = re.compile(
 )
 _WORDS = re.compile(r"[A-Za-z][A-Za-z']*(?![\w])|\S*\d\S*")
 _PARTS = re.compile(r"[&/,>|、与和]|\band\b")
-_CONTAINERS = frozenset(stem(word) for word in ("set", "pair", "kit", "bundle", "series", "edition", "collection", "pack"))
+_CONTAINERS = frozenset(
+    stem(word) for word in ("set", "pair", "kit", "bundle", "series", "edition", "collection", "pack")
+)
 _LONGEST_PHRASE = 10
+_LONGEST_GENERIC = 6
+# A brand named like a common word ("Digital") is not meant by it: few of the names that hold the word are of the brand.
+_BRAND_SHARE = 0.2
 _SHORTEST_ID, _SHORTEST_NUMBER_ID = 4, 6
 
 
@@ -107,7 +123,7 @@ class Postings:
 class Vocabulary:
     """The words of a catalog and what they name. See the module."""
 
-    def __init__(self, products: Sequence[Product]) -> None:
+    def __init__(self, products: Sequence[Product], synonyms: Mapping[str, str] | None = None) -> None:
         self.products = products
         self.rows = Rows(products)
         # A word in no more names than this tells a product, not a kind.
@@ -135,6 +151,8 @@ class Vocabulary:
         self._add_chinese_heads()
         self._add_categories()
         self._name_phrases()
+        for word, meant in (synonyms or {}).items():
+            self.phrases[" ".join(stems(word))].extend(self.phrases.get(" ".join(stems(meant)), ()))
         self._longest: dict[str, int] = {}
         for phrase in self.phrases:
             words = phrase.split(" ")
@@ -227,7 +245,11 @@ class Vocabulary:
         entry = Entry(kind, value or text, np.array(sorted(set(products)), dtype=np.int32), name)
         self.phrases[" ".join(words)].append(entry)
         # "T-Shirt" is also written "tshirt", "smart watch" "smartwatch".
-        if len(words) == 2 and kind in ("product", "category", "option") and all(word.isascii() and word.isalpha() for word in words):
+        if (
+            len(words) == 2
+            and kind in ("product", "category", "option")
+            and all(word.isascii() and word.isalpha() for word in words)
+        ):
             self.phrases["".join(words)].append(entry)
 
     def _name_phrases(self) -> None:
@@ -242,14 +264,23 @@ class Vocabulary:
                 if len(known) >= (_SHORTEST_NUMBER_ID if known.isdigit() else _SHORTEST_ID):
                     self.phrases[_id_key(known)].append(Entry("id", known, np.array([number], dtype=np.int32)))
         for name, numbers in names.items():
-            self._enter(name, "product", numbers)
+            if not self._is_generic(name, numbers):
+                self._enter(name, "product", numbers)
         self._name_beginnings(names)
         for brand, numbers in brands.items():
-            self._enter(brand, "brand", numbers)
+            if len(numbers) >= _BRAND_SHARE * self.holding(stems(brand)).size:
+                self._enter(brand, "brand", numbers)
         self._option_phrases()
         for table in (self.attribute_names, self.option_names):
             for phrase, written in table.items():
                 self.phrases[phrase].append(Entry("attribute", phrase, _NOTHING, sorted(written)[0]))
+
+    def _is_generic(self, name: str, numbers: Sequence[int]) -> bool:
+        """Whether a name is but a kind of thing, which other products are, too: "16GB USB Flash Drive"."""
+        words = stems(name)
+        if not words or len(words) > _LONGEST_GENERIC or any(self.names.count(word) <= self.rare for word in words):
+            return False
+        return self.holding(words).size > len(numbers)
 
     def _name_beginnings(self, names: Mapping[str, Sequence[int]]) -> None:
         """What a product is called for short: "Aria 2" of "Aria 2 Pro Wireless Lamp", where such a first word is rare."""
@@ -301,9 +332,18 @@ class Vocabulary:
         For a part of a label ("coffee" of "kettles and coffee"), else those whose names hold it, else all.
         """
         words = set(stems(label))
-        ending = self.chinese.get(label, set()) if _HAN.search(label) else set(self.heads.get(stems(label)[-1]).tolist())
-        for same in (ending, {number for number in members if words <= self.name_words[number]} if least == 0 else set()):
-            found = [number for number in members if number in same and (_HAN.search(label) or words <= self.name_words[number])]
+        ending = (
+            self.chinese.get(label, set()) if _HAN.search(label) else set(self.heads.get(stems(label)[-1]).tolist())
+        )
+        for same in (
+            ending,
+            {number for number in members if words <= self.name_words[number]} if least == 0 else set(),
+        ):
+            found = [
+                number
+                for number in members
+                if number in same and (_HAN.search(label) or words <= self.name_words[number])
+            ]
             if found and len(found) >= least * len(members):
                 return found
         return list(members)
@@ -363,7 +403,9 @@ class Vocabulary:
     def properties_of(self, numbers: Sequence[int]) -> list[str]:
         """Names of options, then of attributes, that these products have."""
         products = [self.products[number] for number in numbers]
-        return list(dict.fromkeys([*self.options_of(numbers), *(name for product in products for name in product.attributes)]))
+        return list(
+            dict.fromkeys([*self.options_of(numbers), *(name for product in products for name in product.attributes)])
+        )
 
     def options_of(self, numbers: Iterable[int]) -> list[str]:
         """Names of the options of these products."""
@@ -418,7 +460,7 @@ def heads_of(name: str, brand: str = "") -> tuple[set[str], str]:
     else:
         return set(), ""
     heads = {stem(words[-1].lower().replace("'", ""))}
-    if heads & _CONTAINERS and len(words) > 1 and words[-2].isalpha():
+    if heads & _CONTAINERS and len(words) > 1 and not _is_tail(words[-2]):
         heads.add(stem(words[-2].lower()))
     return heads, " ".join(word.lower() for word in words[-2:] if word.isalpha())
 

@@ -12,6 +12,7 @@ with `shopbot` or `python -m`, with or without a `$` before them.
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,3 +74,18 @@ def ten_lines(markdown: str) -> Block:
     marked = [block for block in blocks(markdown) if block.note == "ten lines"]
     assert len(marked) == 1, "README.md has to mark one python block with <!-- ten lines -->"
     return marked[0]
+
+
+def reader_folder(base: Path) -> Path:
+    """A folder as a reader has it after cloning, below `base`: a copy of the sample shop, the rest beside it, a home.
+
+    Made once: the tests that run README code share it, so that the sample shop is ingested once.
+    """
+    folder = base / "reader"
+    if not folder.exists():
+        left_out = shutil.ignore_patterns("__pycache__", ".shopbot")
+        shutil.copytree(ROOT / "sample_shop", folder / "sample_shop", ignore=left_out)
+        (folder / "home").mkdir()
+        for name in ("benchmarks", "examples", "demo.py"):
+            (folder / name).symlink_to(ROOT / name)
+    return folder

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from readme_blocks import README, ROOT, Block, blocks, section, ten_lines
+from readme_blocks import README, ROOT, Block, blocks, reader_folder, section, ten_lines
 
 SHELLS = {"console", "bash", "sh"}
 # Commands that wait for a person or run for long: what they are is checked, but they are not run.
@@ -26,13 +25,7 @@ def readme() -> str:
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as a reader has it after cloning: a copy of the sample shop, the rest of the repository beside it."""
-    folder = tmp_path_factory.mktemp("reader")
-    left_out = shutil.ignore_patterns("__pycache__", ".shopbot")
-    shutil.copytree(ROOT / "sample_shop", folder / "sample_shop", ignore=left_out)
-    for name in ("benchmarks", "examples", "demo.py"):
-        (folder / name).symlink_to(ROOT / name)
-    return folder
+    return reader_folder(tmp_path_factory.getbasetemp())
 
 
 def run_command(command: str, folder: Path) -> None:
@@ -55,6 +48,7 @@ def is_runnable(command: str) -> bool:
 
 def test_the_blocks_run_in_order(readme: str, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace)
+    monkeypatch.setenv("HOME", str(workplace / "home"))  # what the reader's own machine holds must not help
     names: dict[str, Any] = {"__name__": "readme"}
     ran = {"python": 0, "shell": 0}
     for block in filter(lambda block: block.is_run, blocks(readme)):

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from house_rules import PRODUCT, imports, sources
-from readme_blocks import README, ROOT, ten_lines
+from readme_blocks import README, ROOT, reader_folder, ten_lines
 
 PACKAGES = ("shopbot", "knowledge", "finetune")
 
@@ -94,16 +94,12 @@ def test_the_command_knows_its_version(environment: Path, tmp_path: Path) -> Non
     assert version in run(environment / "shopbot", "--version", cwd=tmp_path)
 
 
-def test_the_ten_lines_run_from_the_wheel(environment: Path, tmp_path: Path) -> None:
-    shutil.copytree(
-        ROOT / "sample_shop", tmp_path / "sample_shop", ignore=shutil.ignore_patterns("__pycache__", ".shopbot")
-    )
-    home = tmp_path / "home"
-    home.mkdir()
-    run(environment / "shopbot", "ingest", "--shop", "sample_shop", cwd=tmp_path, home=home)
-    script = tmp_path / "ten_lines.py"
+def test_the_ten_lines_run_from_the_wheel(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = reader_folder(tmp_path_factory.getbasetemp())
+    run(environment / "shopbot", "ingest", "--shop", "sample_shop", cwd=folder, home=folder / "home")
+    script = folder / "ten_lines.py"
     script.write_text(ten_lines(README.read_text("utf-8")).text, "utf-8")
-    printed = run(environment / "python", script, cwd=tmp_path, home=home)
+    printed = run(environment / "python", script, cwd=folder, home=folder / "home")
     assert len(printed.split()) >= 5, f"the ten lines print an answer, not {printed!r}"
 
 

@@ -28,7 +28,7 @@ from shopbot.errors import IndexRefused, ShopError
 from shopbot.types import Passage, PassageKind
 
 COLLECTION = "passages"
-DEFAULT_WEIGHTS: Mapping[str, float] = {"": 0.5}
+DEFAULT_WEIGHTS: Mapping[str, float] = {"": 0.7}
 """The dense leg's share by language; the empty key is for every other language."""
 
 SAME_MODEL_COSINE = 0.98

@@ -14,10 +14,10 @@ from shopbot.catalog import Catalog
 from shopbot.planner import Lookup
 from shopbot.turn import Question
 from shopbot.types import Language, Passage, Retrieved, ScoredPassage, ScoredSentence
-from shopbot.understand import Array, Encoder, NearestIntents, detect_language, split_questions
+from shopbot.understand import Array, Encoder, NearestIntents, detect_language, mentioned_day, split_questions
 
-MOST_PASSAGES = 6
-MOST_SENTENCES = 6
+CANDIDATES = 20
+"""Passages that are read for a question."""
 
 
 class Search(Protocol):
@@ -37,7 +37,22 @@ class Search(Protocol):
         ...
 
 
-Read = Callable[[str, Array, Sequence[ScoredPassage], int], list[ScoredSentence]]
+class Reading(Protocol):
+    """What a reader found: `knowledge.reader.Reading` is one."""
+
+    @property
+    def passages(self) -> Sequence[ScoredPassage]:
+        """Passages, best first."""
+        ...
+
+    @property
+    def sentences(self) -> Sequence[ScoredSentence]:
+        """Their best sentences, best first, with the chance that each answers."""
+        ...
+
+
+Read = Callable[[str, "Array | None", Sequence[ScoredPassage], Sequence[str]], Reading]
+"""(question, its vector or None where the model cannot read it, candidates, words that it means) to what was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +88,26 @@ class Mind:
         question = lookup.question
         text = lookup.text or question.text
         vector = question.vector if text == question.text else self.encoder.embed_array([text], query=True)[0]
+        passages = self._candidates(lookup, text, vector)
+        passages += [ScoredPassage(passage, 1.0) for passage in self.spliced]
+        readable = vector if self.encoder.reads(question.language) else None
+        found = self.read(text, readable, passages, question.guess.hint)
+        return Retrieved(text, tuple(found.passages), tuple(found.sentences), 0.0)
+
+    def _candidates(self, lookup: Lookup, text: str, vector: Array) -> list[ScoredPassage]:
+        question = lookup.question
         if lookup.sources:
             named = [passage for source in lookup.sources for passage in self._of(source, question.language)]
-            passages = [ScoredPassage(passage, 1.0) for passage in named]
-        else:
-            # The words of the likely intents go to the lexical leg: "call it off" also looks for "cancel".
-            passages = self.retriever.search(
-                " ".join([text, *question.guess.hint]),
-                language=question.language,
-                kind=lookup.kind,
-                today=self.today(),
-                k=MOST_PASSAGES,
-                query_vector=vector,
-            )
-        sentences = self.read(text, vector, passages, MOST_SENTENCES)
-        return Retrieved(text, tuple(passages), tuple(sentences), 0.0)
+            return [ScoredPassage(passage, 1.0) for passage in named]
+        # The words of the likely intents go to the lexical leg: "call it off" also looks for "cancel".
+        return self.retriever.search(
+            " ".join([text, *question.guess.hint]),
+            language=question.language,
+            kind=lookup.kind,
+            today=mentioned_day(text, self.today()) or self.today(),
+            k=CANDIDATES,
+            query_vector=vector,
+        )
 
     def _of(self, source: str, language: str) -> list[Passage]:
         """A document's passages, in the language of the question where it has them."""

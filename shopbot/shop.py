@@ -214,22 +214,24 @@ class Shop:
 
     def _mind(self, today: Callable[[], date], splices: Sequence[Splice]) -> Mind:
         from knowledge import ShopRetriever, read
+        from knowledge.reader import Widened
 
         index = self.index
         documents: dict[str, list[Passage]] = {}
         for passage in index.passages.values():
             documents.setdefault(passage.source, []).append(passage)
         spliced = [
-            Passage(f"splice{number}", one.content, "spliced")
+            Passage(f"splice{number}", one.content, "spliced", "Spliced > passage")
             for number, one in enumerate(splices)
             if one.where == "passage"
         ]
+        shelf = Widened(index, spliced, self.embedder) if spliced else index
         return Mind(
             encoder=self.embedder,
             intents=self.intents,
             catalog=self.catalog,
             retriever=ShopRetriever(index, self.embedder),
-            read=lambda question, vector, passages, limit: read(question, vector, passages, index, limit),
+            read=lambda question, vector, passages, hint: read(question, vector, passages, shelf, hint=hint),
             documents=documents,
             today=today,
             spliced=spliced,

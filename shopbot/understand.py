@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from importlib import resources
 from typing import Any, Protocol
 
@@ -99,6 +100,36 @@ def _clauses_zh(part: str) -> list[str]:
 
 def _worth_a_question(text: str) -> bool:
     return len(CJK.findall(text)) + 2 * len(_WORD.findall(text)) >= 6
+
+
+# ---------------------------------------------------------------- days
+
+_MONTHS = "january february march april may june july august september october november december".split()
+_MONTH = "|".join(rf"{month[:3]}(?:{month[3:]})?" for month in _MONTHS)
+_DAYS = (
+    re.compile(
+        rf"\b(?P<day>\d{{1,2}})(?:st|nd|rd|th)? (?:of )?(?P<name>{_MONTH})\b(?:,? (?P<year>\d{{4}}))?", re.IGNORECASE
+    ),
+    re.compile(rf"\b(?P<name>{_MONTH}) (?P<day>\d{{1,2}})(?:st|nd|rd|th)?\b(?:,? (?P<year>\d{{4}}))?", re.IGNORECASE),
+    re.compile(r"\b(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})\b"),
+    re.compile(r"(?:(?P<year>\d{4}) ?年 ?)?(?P<month>\d{1,2}) ?月 ?(?P<day>\d{1,2}) ?[日号]"),
+)
+
+
+def mentioned_day(text: str, today: date) -> date | None:
+    """The one day that a text names, of this year unless it says another; None without one, or with several.
+
+    A rule that was valid on that day is meant: "what did delivery cost on 20 August?"
+    """
+    found = [match for pattern in _DAYS for match in pattern.finditer(text)]
+    if len(found) != 1:
+        return None
+    parts = found[0].groupdict()
+    month = parts.get("month") or _MONTHS.index(next(m for m in _MONTHS if m.startswith(parts["name"][:3].lower()))) + 1
+    try:
+        return date(int(parts.get("year") or today.year), int(month), int(parts["day"]))
+    except ValueError:
+        return None
 
 
 # ---------------------------------------------------------------- intents

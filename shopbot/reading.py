@@ -196,6 +196,9 @@ class Reader:
         if not able:
             return None
         head = items[able[-1]]
+        whole = self._holding_all(reading, group, head)
+        if whole is not None:
+            return _Thing(whole, True)
         numbers, by_name = head.products(*_THINGS), head.entry("id", "product") is not None
         reading.used.add(able[-1])
         for place in reversed(able[:-1]):
@@ -211,6 +214,17 @@ class Reader:
         if phrase_of(head) not in kinds and not by_name:
             reading.alike[reading.said(head)] = ", ".join(kinds)
         return _Thing(numbers, by_name and numbers.size <= _MOST_NAMED, kinds)
+
+    def _holding_all(self, reading: Reading, group: Sequence[int], head: Item) -> Ints | None:
+        """Where no product of the kind fits, but a few hold every word in their names: a piece of a longer name."""
+        items = [reading.items[place] for place in group]
+        if reading.operators.sort or len(items) < _FEW or any(item.kind == "unknown" or item.negated for item in items):
+            return None
+        numbers = self.vocabulary.holding_in_names([word for item in items for word in item.words])
+        if not 0 < numbers.size <= _MOST_NAMED or np.intersect1d(numbers, head.products(*_THINGS)).size:
+            return None
+        reading.used.update(group)
+        return self._narrowed(reading, group, numbers)
 
     def _kinds_of(self, head: Item) -> tuple[str, ...]:
         """The phrases under which the thing's kind is found again: its own words, or those it is another word for."""
@@ -591,9 +605,9 @@ class Reader:
             for group in groups
         ]
         named = [query for query in queries if query.products]
-        kinds = [query for query in queries if query.categories]
-        if len(named) > 1 or len(kinds) > 1:
-            return tuple(named if len(named) > 1 else kinds)
+        kinds = [query for query in queries if query.categories and not query.products]
+        if len(named) + len(kinds) > 1:
+            return tuple(named if len(named) > 1 else [query for query in queries if query.products or query.categories])
         whole = next(iter([*named, *kinds]), None)
         return _versions(queries, whole) if whole is not None else ()
 

@@ -287,6 +287,9 @@ class Vocabulary:
         begin: dict[str, set[int]] = defaultdict(set)
         for name, numbers in names.items():
             words = stems(name)
+            branded = stems(self.products[numbers[0]].brand)
+            if branded and words[: len(branded)] == branded:
+                continue
             if len(words) < 3 or self.names.count(words[0]) > self.rare and words[0] not in passed_over():
                 continue
             for length in range(2, min(len(words), _LONGEST_PHRASE)):
@@ -430,6 +433,14 @@ class Vocabulary:
         for word in grams("".join(words)) if is_han(words[0]) else words:
             chosen = self.rows.product[self.option_rows.get(word, [])]
             these = np.union1d(np.union1d(self.names.get(word), self.details.get(word)), chosen).astype(np.int32)
+            found = these if found is None else np.intersect1d(found, these)
+        return _NOTHING if found is None else found
+
+    def holding_in_names(self, words: Sequence[str]) -> Ints:
+        """Products with all these words in their names, brands or categories."""
+        found: Ints | None = None
+        for word in dict.fromkeys(words):
+            these = self.names.get(word)
             found = these if found is None else np.intersect1d(found, these)
         return _NOTHING if found is None else found
 

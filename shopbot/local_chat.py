@@ -1,8 +1,8 @@
 """A chat model in this process: transformers behind langchain-core's BaseChatModel.
 
-Tokens stream as they are made. Each model has one worker thread, which loads nothing and shares nothing: requests
-queue for it, so two turns never run through the weights at once, and the event loop only ever waits. A consumer that
-stops reading stops the generation at its next token.
+Tokens stream as they are made. Each model has one worker thread in which requests queue, so that two turns never run
+through the weights at once and the event loop only ever waits. A consumer that stops reading stops the generation at
+its next token.
 """
 
 from __future__ import annotations
@@ -94,6 +94,11 @@ class LocalChat(BaseChatModel):
         return {"folder": str(self.folder), "max_tokens": self.max_tokens, "temperature": self.temperature}
 
     @property
+    def model_name(self) -> str:
+        """The name that answers and logs carry: the folder's."""
+        return self.folder.name
+
+    @property
     def context_window(self) -> int:
         """Tokens that prompt and answer may have together."""
         return self._engine.window
@@ -182,7 +187,7 @@ class LocalChat(BaseChatModel):
             output_tokens=outcome.output_tokens,
             total_tokens=outcome.prompt_tokens + outcome.output_tokens,
         )
-        about = {"finish_reason": reason, "model_name": self.folder.name}
+        about = {"finish_reason": reason, "model_name": self.model_name}
         last = AIMessageChunk(content="", usage_metadata=usage, response_metadata=about, chunk_position="last")
         return [*rest, last]
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
+import importlib.util
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,8 +36,8 @@ CONNECT_TIMEOUT = 5.0
 WINDOW_OF_UNKNOWN = 4096
 """Tokens that we dare give a model which does not say how many it takes."""
 
-_BYTES_A_TOKEN = 3
 _OVERHEAD = 8
+"""Tokens of the marks around a message."""
 
 
 def open_chat(spec: str, *, root: Path | None = None, **options: Any) -> BaseChatModel:
@@ -156,8 +158,6 @@ def _served_chat() -> type[ChatOpenAI]:
 
 
 def _require(module: str) -> Any:
-    import importlib
-
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -184,13 +184,12 @@ def _server_errors(url: str) -> Iterator[None]:
 
 
 def _transport_errors() -> tuple[type[Exception], ...]:
-    """What a connection that breaks in the middle of a stream raises: an error of whichever HTTP client openai uses."""
-    import importlib
+    """What a connection that breaks in the middle of a stream raises: openai's client passes it on as it is.
 
-    import openai
-
-    client = importlib.import_module(openai.Timeout.__module__.partition(".")[0])
-    return (client.TransportError,)
+    Newer versions of it are built on httpx2, older ones on httpx.
+    """
+    clients = [_require(name) for name in ("httpx2", "httpx") if importlib.util.find_spec(name) is not None]
+    return tuple(client.TransportError for client in clients)
 
 
 def _unreachable(url: str, error: Exception) -> str:
@@ -234,8 +233,7 @@ def _with_version(url: str) -> str:
 
 
 def _estimate(messages: Sequence[Mapping[str, Any]], tools: Sequence[Any]) -> int:
-    """From above for every common tokenizer: three bytes of UTF-8 a token, and the marks of each message."""
-    size = sum(len(str(message).encode()) for message in messages) + sum(
-        len(str(convert_to_openai_tool(tool)).encode()) for tool in tools
-    )
-    return size // _BYTES_A_TOKEN + _OVERHEAD * len(messages)
+    """From above for the common tokenizers: two letters a token, two tokens for a character beyond ASCII."""
+    text = "".join(map(str, messages)) + "".join(str(convert_to_openai_tool(tool)) for tool in tools)
+    letters = sum(char.isascii() for char in text)
+    return letters // 2 + 2 * (len(text) - letters) + _OVERHEAD * len(messages)

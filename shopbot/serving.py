@@ -43,7 +43,7 @@ _TAIL_LINES = 15
 
 _WATCHED = """
 exec 3<&0 </dev/null
-{ cat <&3; kill -TERM -- -$$; } >/dev/null 2>&1 &
+{ trap '' TERM; cat <&3; kill -TERM -$$; sleep 10; kill -KILL -$$; } >/dev/null 2>&1 &
 exec 3<&-
 trap : TERM
 "$@" &
@@ -162,11 +162,16 @@ def has_gpu() -> bool:
 
 
 def _environment(gpu: bool) -> list[str]:
-    """Settings that vLLM reads from its environment only. Its automatic binding of threads takes a core away."""
+    """Settings that vLLM reads from its environment only.
+
+    Its automatic binding of threads takes a core away. Threads that spin while they wait make it 20 times slower on a
+    machine that does other work too, so they sleep.
+    """
     settings = ["HF_HUB_OFFLINE=1", "VLLM_NO_USAGE_STATS=1"]
     if not gpu:
         cores = ",".join(str(core) for core in sorted(os.sched_getaffinity(0)))
         settings += [f"VLLM_CPU_KVCACHE_SPACE={_CPU_CACHE_GIB}", f"VLLM_CPU_OMP_THREADS_BIND={cores}"]
+        settings += ["OMP_WAIT_POLICY=PASSIVE"]
     return settings
 
 

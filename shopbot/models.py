@@ -213,7 +213,7 @@ def _request(method: str, url: str, body: Any) -> dict[str, Any] | None:
 
     try:
         response = httpx.request(method, url, json=body, timeout=httpx.Timeout(20.0, connect=CONNECT_TIMEOUT))
-        if response.status_code in (404, 405):
+        if response.status_code in (400, 404, 405, 501):
             return None
         return response.raise_for_status().json()
     except httpx.HTTPStatusError as error:

@@ -1,0 +1,58 @@
+"""What the whole suite shares: real models on this machine, and one real vLLM server, made when first asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+# Before torch is loaded: threads that wait asleep. Spinning ones make every model here up to 20 times slower on a
+# machine that does other work too, and a test run starts a server beside itself.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+if TYPE_CHECKING:
+    from knowledge.embed import SentenceEmbedder
+    from shopbot.models import LocalChat
+    from shopbot.serving import Server
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """SmolLM2-135M-Instruct in our own model folder, fetched on the first run of all."""
+    from shopbot.weights import SMOLLM2, fetch
+
+    return fetch(SMOLLM2).path
+
+
+@pytest.fixture(scope="session")
+def local_chat(smollm2: Path) -> LocalChat:
+    """The same model in this process."""
+    from shopbot.models import LocalChat
+
+    return LocalChat(folder=smollm2, max_tokens=32)
+
+
+@pytest.fixture(scope="session")
+def minilm() -> SentenceEmbedder:
+    """The default embedder."""
+    from knowledge.embed import SentenceEmbedder
+
+    return SentenceEmbedder()
+
+
+@pytest.fixture(scope="session")
+def vllm_server(smollm2: Path) -> Iterator[Server]:
+    """A real vLLM server of the same model, the only one of the suite.
+
+    Prefix caching is off: a cached prompt goes through other kernels than a new one, and two answers could then differ
+    in a last bit that no test of ours is about.
+    """
+    from shopbot.serving import start
+
+    with start(smollm2, extra=["--no-enable-prefix-caching", "--max-num-seqs", "16"], progress=print) as server:
+        yield server
+    assert not server.is_alive

@@ -6,13 +6,14 @@ They belong to the language and hold in every shop. What is found is blanked, an
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
 from typing import Literal
 
-from shopbot.tokens import NUMBER_ZH, normal, number_of, split_measure, words_table
+from shopbot.lookup.tokens import NUMBER_ZH, normal, number_of, split_measure, words_table
 
 Sort = Literal["cheapest", "dearest"]
 
@@ -124,13 +125,16 @@ _COMPARE = re.compile(
 _LISTING = re.compile(
     r"\b(?:which|what|show|list|any|find|all|looking for|recommend|suggest|browse|search)\b|哪些|哪款|哪种|推荐|有什么|列出|看看|找"
 )
-CONNECTOR = re.compile(
-    r"\b(?:and|vs|versus|or|with|than|to|from|against)\b|[,，、/&;；?？]|和|与|跟|还是|或者|或|同|以及|比"
-)
-NEGATION = re.compile(
+_NEGATION = re.compile(
     r"(?:\b(?:not|no|without|except(?: for)?|excluding|other than|apart from|anything but|non)\b(?: (?:a|the|in|any|made of|with))*[ -]*"
     r"|不要|除了|不是|不带|非|(?<!有)没有)$"
 )
+
+
+def is_negated(found: Operators, start: int) -> bool:
+    """Whether a "not" or "without" stands just before a place of the original text."""
+    place = bisect_left(found.places, start)
+    return bool(_NEGATION.search(found.text[max(0, place - 30) : place]))
 
 
 @cache

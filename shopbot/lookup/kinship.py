@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from shopbot.tokens import words_table
+from shopbot.lookup.tokens import words_table
 
 Similar = Callable[[list[str]], NDArray[np.float32]]
 LEAST_LIKENESS = 5.3

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal, overload
 
-from shopbot.operators import Bound
+from shopbot.lookup.operators import Bound
 from shopbot.types import Language, Product, Variant
 
 MentionKind = Literal["product", "category", "brand", "option", "attribute", "term"]

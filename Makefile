@@ -18,8 +18,9 @@ SHOP ?= sample_shop
 QUICK ?=
 ONLY ?=
 
-# Runs a command and says how long it took: $(call timed,NAME,COMMAND)
-timed = @begin=$$SECONDS; echo "── $(1)"; $(2); echo "── $(1): $$((SECONDS - begin)) s"
+# Runs a command and says how long it took: $(call timed,NAME,COMMAND). `set -e` would not see the first half of `a && b`.
+timed = @begin=$$SECONDS; echo "── $(1)"; if $(2); then echo "── $(1): $$((SECONDS - begin)) s"; \
+	else echo "── $(1) FAILED after $$((SECONDS - begin)) s"; exit 1; fi
 
 help: ## Show this help
 	@echo "make TARGET, where TARGET is one of:"

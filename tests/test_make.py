@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -77,9 +76,22 @@ def test_a_benchmark_that_dies_leaves_no_old_figures(folder: Path) -> None:
     assert not (folder / "results" / "fake.json").exists()
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_make_help_lists_every_target() -> None:
     listed = subprocess.run(["make", "help"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
     targets = re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text("utf-8"), re.MULTILINE)
     assert {"demo", "test", "bench", "format", "help"} <= set(targets)
     assert not [target for target in targets if not re.search(rf"^  {target} ", listed, re.MULTILINE)]
+
+
+@pytest.mark.parametrize("target", ["lint", "types", "unit", "bench"])
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_stage_that_fails_ends_make(tmp_path: Path, target: str, status: int) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("ruff", "pyright", "python"):
+        (programs / name).write_text(f"#!/bin/sh\nexit {status}\n", "utf-8")
+        (programs / name).chmod(0o755)
+    call = ["make", target, f"BIN={programs}", f"STAMP={REPOSITORY / 'Makefile'}"]
+    done = subprocess.run(call, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == (status == 0), done.stdout + done.stderr
+    assert ("FAILED" in done.stdout) == (status == 1)

@@ -106,7 +106,7 @@ def _in_words(number: int) -> list[Message]:
 
 def _one_call(number: int) -> list[Message]:
     user, answer = _in_words(number)
-    call = _call(f"c{number}", "get_order", f'{{{{"order_id": "LF-1000{number}", "备注": "急"}}}}')
+    call = _call(f"c{number}", "get_order", f'{{"order_id": "LF-1000{number}", "备注": "急"}}')
     result = '{"status": "shipped", "total": 12.50, "note": "放门口"}'
     return [user, {"role": "assistant", "content": None, "tool_calls": [call]}, _result(f"c{number}", result), answer]
 

@@ -28,6 +28,9 @@ GiveUp = Callable[[list[Message], Fits], list[Message]]
 MARK = "[…]"
 """Stands where a text was cut to fit the model's window."""
 
+STOPS = ["\n<", "</"]
+"""Stop strings for wording: an answer holds no tags, but a small model goes on to echo ours."""
+
 _SYSTEM = """\
 You are the customer service assistant of {shop}, an online shop. You are an automated assistant, not a person.
 

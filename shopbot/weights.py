@@ -238,16 +238,20 @@ def _json_fault(file: Path) -> str:
 
 
 def _ask_hub(name: str) -> None:
-    """One small request with a short timeout, so that a machine without a network learns it in seconds."""
+    """Ask whether the hub is there at all, in seconds (its own client would try again and again), and for the model."""
+    import httpx
     from huggingface_hub import HfApi
 
-    HfApi().model_info(name, timeout=HUB_TIMEOUT)
+    api = HfApi()
+    httpx.head(api.endpoint, timeout=HUB_TIMEOUT)
+    api.model_info(name, timeout=HUB_TIMEOUT)
 
 
 @contextmanager
 def _hub_errors(name: str) -> Iterator[None]:
     """Map what the hub's client raises to WeightsMissing, with the next step."""
     try:
+        import httpx
         from huggingface_hub import errors
     except ImportError as error:
         raise WeightsMissing(f"{_absent(name)}. To ask the hub, type: pip install 'shopbot[local]'") from error
@@ -257,7 +261,7 @@ def _hub_errors(name: str) -> Iterator[None]:
         raise WeightsMissing(f"{name} needs its licence accepted on the hub; then type: hf auth login") from error
     except errors.RepositoryNotFoundError as error:
         raise WeightsMissing(f"The hub has no model {name}: check the spelling (owner/model).") from error
-    except (errors.HTTPError, OSError) as error:  # pyright: ignore[reportPrivateImportUsage]
+    except (httpx.HTTPError, errors.HTTPError, OSError) as error:  # pyright: ignore[reportPrivateImportUsage]
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise WeightsMissing(f"{_absent(name)} and the hub did not answer ({reason}). {_next_step(name)}") from error
 

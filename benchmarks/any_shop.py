@@ -110,7 +110,9 @@ def write_shop(items: Sequence[Item], folder: Path) -> None:
     with (folder / "catalog.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter=";")
         writer.writerow(["Product ID", "Title", "Manufacturer", "Price"])
-        writer.writerows([item.id, item.title, item.brand, f"${item.price:,.2f}" if item.price else ""] for item in items)
+        writer.writerows(
+            [item.id, item.title, item.brand, f"${item.price:,.2f}" if item.price else ""] for item in items
+        )
     (folder / "shop.toml").write_text(SHOP_TOML, encoding="utf-8")
 
 
@@ -145,7 +147,9 @@ class Questions:
     def _wide(self, brand: str, noun: str) -> list[Item]:
         """The other reading of a pair: the noun anywhere in the title."""
         words = plain_words(brand)
-        return [item for item in self.items if noun in item.words and (item.brand == brand or set(words) <= set(item.words))]
+        return [
+            item for item in self.items if noun in item.words and (item.brand == brand or set(words) <= set(item.words))
+        ]
 
     def _clear_cheapest(self) -> tuple[str, str, set[str], float] | None:
         """A brand and noun whose cheapest row is the same in both readings."""
@@ -164,7 +168,12 @@ class Questions:
             return None
         brand, noun, gold, _ = clear
         form = self.random.choice(
-            ["What's the cheapest {} {}?", "cheapest {} {}", "Which is your most affordable {} {}?", "lowest price {} {}"]
+            [
+                "What's the cheapest {} {}?",
+                "cheapest {} {}",
+                "Which is your most affordable {} {}?",
+                "lowest price {} {}",
+            ]
         )
         return Question("cheapest", form.format(brand, noun), lambda ids: ids[:1] != [] and ids[0] in gold, f"{gold}")
 
@@ -183,7 +192,9 @@ class Questions:
         )
         if wrong in self.vocabulary or wrong == noun:
             return None
-        return Question("misspelt", f"cheapest {brand} {wrong}", lambda ids: ids[:1] != [] and ids[0] in gold, f"{gold}")
+        return Question(
+            "misspelt", f"cheapest {brand} {wrong}", lambda ids: ids[:1] != [] and ids[0] in gold, f"{gold}"
+        )
 
     def _bound(self) -> Question | None:
         brand, noun = self.random.choice(self.pairs)
@@ -193,7 +204,9 @@ class Questions:
         bound = round(self.random.uniform(prices[0], prices[-1]), 0) + 1
         narrow = {item.id for item in self.groups[brand, noun] if item.price and item.price <= bound}
         wide = {item.id for item in self._wide(brand, noun) if item.price and item.price <= bound}
-        form = self.random.choice(["{} {} under ${:.0f}", "Do you have a {} {} for less than {:.0f} dollars?", "{} {} up to ${:.0f}"])
+        form = self.random.choice(
+            ["{} {} under ${:.0f}", "Do you have a {} {} for less than {:.0f} dollars?", "{} {} up to ${:.0f}"]
+        )
         text = form.format(brand, noun, bound)
         return Question("bound", text, lambda ids: narrow <= set(ids) <= wide, f"{len(narrow)}..{len(wide)} rows")
 
@@ -201,7 +214,9 @@ class Questions:
         brand, noun = self.random.choice(self.pairs)
         narrow = {item.id for item in self.groups[brand, noun]}
         wide = {item.id for item in self._wide(brand, noun)}
-        form = self.random.choice(["Which {1}s do you have from {0}?", "Show me all {0} {1}s", "what {0} {1}s do you sell"])
+        form = self.random.choice(
+            ["Which {1}s do you have from {0}?", "Show me all {0} {1}s", "what {0} {1}s do you sell"]
+        )
         return Question(
             "list", form.format(brand, noun), lambda ids: narrow <= set(ids) <= wide, f"{len(narrow)}..{len(wide)} rows"
         )
@@ -216,7 +231,9 @@ class Questions:
         start = self.random.randrange(len(words) - size)
         piece = " ".join(words[start : start + size])
         held = set(plain_words(piece))
-        joiners = {"and", "or", "with", "to", "for", "in", "-", "of"} & {word.lower() for word in words[start : start + size]}
+        joiners = {"and", "or", "with", "to", "for", "in", "-", "of"} & {
+            word.lower() for word in words[start : start + size]
+        }
         holding = [other for other in self.items if held <= set(other.words)]
         return (piece, item) if len(holding) == 1 and not joiners and len(held) >= 3 else None
 
@@ -244,7 +261,9 @@ def ask(catalog: Catalog, question: Question) -> bool:
     right = question.is_right(ids)
     if not right:
         named = ", ".join(f"{hit.product.name} ({hit.variants[0].price})" for hit in found.hits[:3])
-        print(f"    {question.kind}: {question.text!r} → {len(found)} rows {found.relaxed or ''} {named}; gold {question.gold}")
+        print(
+            f"    {question.kind}: {question.text!r} → {len(found)} rows {found.relaxed or ''} {named}; gold {question.gold}"
+        )
     return right
 
 
@@ -316,7 +335,9 @@ def measure(data: Path, quick: bool, rows: Rows) -> None:
         rows.add(f"{kind}: right rows", f"{sum(right)} of {len(right)}", "for orientation", None)
     everything = [one for right in results.values() for one in right]
     share = sum(everything) / len(everything)
-    rows.add(f"right rows, {len(everything)} questions on {len(items)} products", share, f">= {target}", share >= target)
+    rows.add(
+        f"right rows, {len(everything)} questions on {len(items)} products", share, f">= {target}", share >= target
+    )
     found = nouns_found(product_nouns(items, data))
     print("\n".join(f"    {place}" for place in found))
     rows.add("product nouns of any shop in shopbot/ and knowledge/", len(found), "0", not found)

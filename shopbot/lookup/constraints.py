@@ -123,8 +123,8 @@ class Fits:
     def brands(self, brands: Sequence[str]) -> Fit:
         """Rows of these brands; weakly, rows whose names hold one."""
         wanted = {stems(brand) for brand in brands}
-        products = self._vocabulary.products
-        numbers = [number for number, product in enumerate(products) if product.brand and stems(product.brand) in wanted]
+        own = enumerate(stems(product.brand) for product in self._vocabulary.products)
+        numbers = [number for number, brand in own if brand and brand in wanted]
         named = np.max([self.phrase(brand) for brand in brands], axis=0)
         return np.maximum(as_fit(self._rows.of(numbers)), np.minimum(named, _WEAK))
 

@@ -1,4 +1,4 @@
-"""Another word for a kind of thing: "mobile" for a shop that says "smartphone", by a sentence model's similarity.
+"""Another word for a kind of thing: "mobile" for a shop that says "telephone", by a sentence model's similarity.
 
 Cosines of short words differ widely between models and words, so a likeness is judged against ordinary words that no
 shop sells: how far above them the pair stands, seen from both sides (the mean of two z-scores).
@@ -45,7 +45,7 @@ class Kinship:
         best = float(row.max())
         if best < LEAST_LIKENESS:
             return ()
-        # Kinds almost as near are meant, too: running shoes and sneakers.
+        # Kinds almost as near are meant, too.
         order = np.argsort(-row)[:3]
         return tuple(self.labels[place] for place in order if row[place] >= max(LEAST_LIKENESS, 0.9 * best))
 

@@ -41,7 +41,7 @@ class Mender:
                 self._by_first.setdefault(word[0], []).append(word)
 
     def mended(self, words: list[Word]) -> list[Word]:
-        """The words, with two joined ("key board"), one parted ("smartphone") or respelt where the catalog has it so."""
+        """The words: two joined, one parted ("tuningfork"), or respelt, where that gives a word of the catalog."""
         mended: list[Word] = []
         for word in words:
             before = mended[-1] if mended else None

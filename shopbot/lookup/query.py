@@ -21,12 +21,15 @@ Sort = Literal["cheapest", "dearest"]
 class ProductQuery:
     """A question about the catalog as constraints that must all hold. Money is in the shop's currency.
 
-    `products` are ids named in the text, `skus` those of variants; `categories` kinds of thing, any of which fits, as are `brands`; `options`
-    maps an option's name to the values accepted; `words` are words of attributes, `terms` of names and descriptions;
-    `without` words that must not hold; `bounds` limits of measures. `aspect` says what is asked of the rows: "price",
-    "stock", "options", "count", "attribute NAME", or None for the rows themselves; `asked` the option names meant by
-    "options"; `rank` orders by a measured property ("weight", "low"). `compare` holds one query for each side of a comparison. `unknown` are words that name nothing here; `alike` maps a word that the catalog does not hold to the kind it was
-    taken for ("mobile": "smartphone").
+    What is meant: `products` are ids named in the text, `skus` those of variants; `categories` kinds of thing, any of
+    which fits. What narrows it: `brands`, any of which fits; `options` maps an option's name to the values accepted;
+    `words` are words of attributes, `terms` of names and descriptions, `without` words that must not hold; `bounds`
+    limits of measures. `rank` orders by a measured property ("weight", "low"), `sort` by price.
+
+    `aspect` says what is asked of the rows: "price", "stock", "options", "count", "attribute NAME", or None for the
+    rows themselves; `asked` the option names meant by "options". `compare` holds one query for each side of a
+    comparison. `unknown` are words that name nothing here; `alike` maps a word that the catalog does not hold to the
+    kind it was taken for ("mobile" to "telephone").
     """
 
     text: str = ""

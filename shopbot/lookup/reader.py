@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from shopbot.lookup.asking import aspect, rank
+from shopbot.lookup.bounds import read_bounds
 from shopbot.lookup.kinship import Kinship, Similar
 from shopbot.lookup.narrowing import read_narrowing
 from shopbot.lookup.operators import Operators, read_operators
@@ -40,7 +41,9 @@ class Reader:
 
     def read(self, text: str, language: Language, kin: bool = True) -> tuple[ProductQuery, list[Item]]:
         """The query of a question, and the places it was read from. Without `kin`, no other words for things."""
-        operators = read_operators(text)
+        operators = Operators.of(text)
+        read_bounds(operators)
+        read_operators(operators)
         items = self._scanner.scan(text, operators)
         if kin and language in self._languages:
             items = self._with_kin(items)
@@ -118,7 +121,7 @@ class Reader:
     # ------------------------------------------------------------ other words for things
 
     def _with_kin(self, items: list[Item]) -> list[Item]:
-        """Where no thing is named by the catalog's own words, or only in an aside, what other words for one there are."""
+        """Where no thing is named by the catalog's own words, or only in an aside: by another word for it."""
         things = [item for item in items if item.entry(*THINGS)]
         if self._kinship is None or any(map(is_proper, things)) or any(map(self.is_rare, items)):
             return items

@@ -94,9 +94,7 @@ def _named_by_rare_words(reading: Reading, part: Sequence[int], able: Sequence[i
     """The products whose names hold the rare words of this part, with the other name words beside them."""
     items, vocabulary = reading.items, reading.vocabulary
     rare = [
-        place
-        for place in part
-        if not items[place].negated and is_rare_word(items[place], vocabulary, reading.known)
+        place for place in part if not items[place].negated and is_rare_word(items[place], vocabulary, reading.known)
     ]
     if not rare:
         return None

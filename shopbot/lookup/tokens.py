@@ -203,7 +203,7 @@ def read_measure(text: str) -> str | None:
 
 
 def without_measures(text: str) -> str:
-    """A text without its measures: "puzzle, 500 pieces" without the pieces."""
+    """A text without its measures: "reeds, 10 pieces" without the pieces."""
     return _measure_pattern().sub("", text)
 
 
@@ -227,7 +227,7 @@ def split_measure(text: str) -> tuple[float, str] | None:
 
 
 def number_of(text: str) -> float | None:
-    """ "1,299.50", "2.5", "五十", "一百二"; None if it is no number."""
+    """The value of "1,299.50", "2.5", "two", "五十" or "一百二"; None if it is no number."""
     if text in _DIGITS_EN:
         return float(_DIGITS_EN[text])
     if text and text[0] in _DIGITS_ZH | _SCALES_ZH:

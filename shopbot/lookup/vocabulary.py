@@ -89,7 +89,8 @@ class Vocabulary:
         self._longest[words[0]] = max(self._longest.get(words[0], 0), len(words))
         # Two words are also written as one: "T-Shirt" and "tshirt", "Wi-Fi" and "wifi".
         joined = "".join(words)
-        if len(words) == 2 and entry.kind in ("product", "category", "option") and joined.isascii() and joined.isalpha():
+        writable = entry.kind in ("product", "category", "option") and joined.isascii() and joined.isalpha()
+        if len(words) == 2 and writable:
             self.phrases[joined].append(entry)
             self._longest.setdefault(joined, 1)
 

@@ -107,10 +107,6 @@ class SentenceEmbedder(Embeddings):
         whole = (token.removeprefix("▁") for token in vocabulary if token.startswith("▁" if marked else ""))
         return frozenset(word.lower() for word in whole if word.isalpha())
 
-    def is_word(self, word: str) -> bool:
-        """Whether the model's vocabulary has this word whole, as it has the common words of the languages it reads."""
-        return len(self._model.tokenizer.tokenize(word)) == 1
-
     def reads(self, language: str) -> bool:
         """Whether the model understands this language, by its name ("en" always)."""
         name = self.name.lower()

@@ -14,10 +14,23 @@ from shopbot.catalog import Catalog
 from shopbot.planner import Lookup
 from shopbot.turn import Question
 from shopbot.types import Language, Passage, Retrieved, ScoredPassage, ScoredSentence
-from shopbot.understand import Array, Encoder, NearestIntents, detect_language, mentioned_day, split_questions
+from shopbot.understand import (
+    POINTING,
+    Array,
+    Encoder,
+    Guess,
+    NearestIntents,
+    detect_language,
+    mentioned_day,
+    split_questions,
+)
 
 CANDIDATES = 20
 """Passages that are read for a question."""
+
+
+UNSURE = 0.4
+"""An intent with less confidence than this does not tell a question from the one before it."""
 
 
 class Search(Protocol):
@@ -69,8 +82,23 @@ class Mind:
     spliced: Sequence[Passage] = ()
 
     def understand(self, message: str) -> tuple[Question, ...]:
-        """The questions of a message, at most three, each with its intent and its query vector."""
-        texts = split_questions(message)
+        """The questions of a message, at most three, each with its intent and its query vector.
+
+        "Is the red one in stock, and what does it cost?" is one question: its second part points at the first.
+        """
+        parts = split_questions(message)
+        pointing = [place for place in range(1, len(parts)) if POINTING.search(parts[place])]
+        questions = self._read([*parts, *(f"{parts[place - 1]} {parts[place]}" for place in pointing)])
+        whole = dict(zip(pointing, questions[len(parts) :], strict=True))
+        kept: list[Question] = []
+        for place, question in enumerate(questions[: len(parts)]):
+            if place in whole and len(kept) == place and _alike(kept[-1].guess, question.guess):
+                kept[-1] = whole[place]
+            else:
+                kept.append(question)
+        return tuple(kept)
+
+    def _read(self, texts: Sequence[str]) -> list[Question]:
         languages: list[Language] = [detect_language(text) for text in texts]
         masked = [self.catalog.mask(text, language) for text, language in zip(texts, languages, strict=True)]
         vectors = self.encoder.embed_array([*texts, *masked], query=True)
@@ -79,9 +107,7 @@ class Mind:
             self.intents.guess([text], plain[row : row + 1] if self.encoder.reads(languages[row]) else None)[0]
             for row, text in enumerate(masked)
         ]
-        return tuple(
-            Question(texts[row], languages[row], guesses[row], mine[row], masked[row]) for row in range(len(texts))
-        )
+        return [Question(texts[row], languages[row], guesses[row], mine[row], masked[row]) for row in range(len(texts))]
 
     def look_up(self, lookup: Lookup) -> Retrieved:
         """Passages for a question, best first, and the sentences of them that answer it best."""
@@ -113,3 +139,8 @@ class Mind:
         """A document's passages, in the language of the question where it has them."""
         passages: list[Any] = list(self.documents.get(source, ()))
         return [passage for passage in passages if passage.language == language] or passages
+
+
+def _alike(first: Guess, second: Guess) -> bool:
+    """Whether two questions are of one family, or the second is too short to say what it is of."""
+    return second.confidence < UNSURE or first.intent.split("_")[0] == second.intent.split("_")[0]

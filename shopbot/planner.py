@@ -20,7 +20,7 @@ from shopbot.records import ShopData
 from shopbot.tools import ShopTool
 from shopbot.turn import LiveTurn, Question
 from shopbot.types import Order, PassageKind
-from shopbot.understand import id_pattern
+from shopbot.understand import POINTING, id_pattern
 
 MOST_CALLS = 8
 
@@ -86,9 +86,6 @@ _ORDER_WORD = re.compile(
 )
 _LATEST = re.compile(r"\b(?:last|latest|newest|most recent|recent)\b|最近|最新|上一个|上个|上次|刚", re.IGNORECASE)
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-_POINTING = re.compile(
-    r"\b(?:it|its|that|this|they|them|these|those|the same|one)\b|它|这个|那个|这款|那款|该", re.IGNORECASE
-)
 _FOLLOWING = re.compile(
     r"^\s*(?:and|or|what about|how about|what if|also|so|but)\b|^(?:那|那么|还有|如果)", re.IGNORECASE
 )
@@ -168,7 +165,7 @@ class HeadPlanner:
         intent, text = question.guess.intent, question.text
         if intent in ORDER_INTENTS | WRITE_INTENTS:
             sure = question.guess.confidence >= 0.5
-            return sure or bool(_OWN.search(text) or ("order_id" in turn.state and _POINTING.search(text)))
+            return sure or bool(_OWN.search(text) or ("order_id" in turn.state and POINTING.search(text)))
         own = re.search(r"\bmy\b|\bI (?:bought|ordered)\b|我(?:的|买|订)", text, re.IGNORECASE)
         bought = intent.startswith("product_") and own and not turn.shopper.is_visitor
         return bool(bought and self._orders_with(text, turn))
@@ -224,7 +221,7 @@ class HeadPlanner:
         holding = orders_matching(orders, text, self._catalog)
         if len(holding) == 1:
             return [holding[0].id]
-        if "order_id" in turn.state and not holding and (_POINTING.search(text) or _FOLLOWING.search(text)):
+        if "order_id" in turn.state and not holding and (POINTING.search(text) or _FOLLOWING.search(text)):
             return [turn.state["order_id"]]
         if question.guess.intent == "order_list" or self._status_word(text):
             return []
@@ -279,9 +276,10 @@ class HeadPlanner:
             if turn.last_answered:
                 return
         yield Call("search_products", {"request": request}, question)
-        if not turn.last_answered and sources and not reads:
+        told = turn.last_answered and not (query.aspect or "").startswith("attribute")
+        if not told and len(sources) == 1 and not reads:
             yield Lookup(question, kind="product", sources=sources)
-        if not turn.last_answered:
+        if not any(draft.answered for draft in turn.drafts):
             yield Lookup(question)
 
     def _about_the_same(self, question: Question, turn: LiveTurn) -> str:

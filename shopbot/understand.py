@@ -102,6 +102,11 @@ def _worth_a_question(text: str) -> bool:
     return len(CJK.findall(text)) + 2 * len(_WORD.findall(text)) >= 6
 
 
+POINTING = re.compile(
+    r"\b(?:it|its|that|this|they|them|these|those|the same|ones?)\b|它|这个|那个|这款|那款|该", re.IGNORECASE
+)
+"""Words that point at something said before."""
+
 # ---------------------------------------------------------------- days
 
 _MONTHS = "january february march april may june july august september october november december".split()

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from random import Random
 
 from chat_writer import order_casting, product_casting
-from chat_writer.casting import Case, World, choose
+from chat_writer.casting import World, choose
 from chat_writer.plants import plant
 from chat_writer.play import perform
 from chat_writer.script import Situation, read_situations
@@ -35,26 +36,29 @@ def read_world(folder: Path) -> World:
 def make_chats(world: World, situations: list[Situation]) -> list[Record]:
     """All chats, oldest first, with their ids. Situations that few orders fit choose first, so that they find some."""
     found: list[Record] = []
-    for situation in sorted(situations, key=lambda one: one.cast.startswith("anyone")):
-        for number, language in enumerate(_languages(situation)):
-            rng = stream(f"chats/{situation.name}/{number}")
-            case = _cast(world, situation, language, rng)
-            if case is not None:
-                turn = sum(language == one for one in _languages(situation)[:number])
-                found.append(perform(situation, language, turn, case, world, rng))
+    changed: set[str] = set()
+    for situation in sorted(situations, key=lambda one: (not one.changes, one.cast.startswith("anyone"))):
+        found.extend(_chats_of(world, situation, changed if situation.changes else set()))
     found.sort(key=lambda chat: (chat["started_at"], chat["situation"]))
     return [{"chat_id": f"chat_{number:04d}", **chat} for number, chat in enumerate(found, 1)]
+
+
+def _chats_of(world: World, situation: Situation, used: set[str]) -> Iterator[Record]:
+    """The chats of a situation, one for each opening that finds a case; `used` holds the orders that are taken."""
+    name, _, rest = situation.cast.partition(":")
+    turns: Counter[str] = Counter()
+    for number, language in enumerate(_languages(situation)):
+        rng = stream(f"chats/{situation.name}/{number}")
+        case = choose(world, RULES[name](world, rest, rng), language, rng, used)
+        if case is not None:
+            yield perform(situation, language, turns[language], case, world, rng)
+            turns[language] += 1
 
 
 def _languages(situation: Situation) -> list[str]:
     """The languages of a situation's chats: Chinese first, as fewer shoppers speak it; one chat for each opening."""
     zh, en = situation.openings("zh"), situation.openings("en")
     return (["zh"] * zh + ["en"] * en)[:MOST_OF_A_SITUATION]
-
-
-def _cast(world: World, situation: Situation, language: str, rng: Random) -> Case | None:
-    name, _, rest = situation.cast.partition(":")
-    return choose(world, RULES[name](world, rest, rng), language, rng)
 
 
 def main() -> None:

@@ -54,9 +54,12 @@ Rule = Callable[[World, str, Random], Iterator[Case]]
 """What `cast=NAME:REST` names: yields the cases that fit, given the rest."""
 
 
-def choose(world: World, found: Iterable[Case], language: str, rng: Random) -> Case | None:
-    """Of the cases found one in a language, of a shopper and an order that were in few chats so far; None if none."""
-    fitting = [case for case in found if case.shopper["language"] == language]
+def choose(world: World, found: Iterable[Case], language: str, rng: Random, used: set[str]) -> Case | None:
+    """Of the cases found one in a language, of a shopper and an order that were in few chats so far; None if none.
+
+    `used` holds the orders that may not come again, and is given the one that is taken: nobody cancels an order twice.
+    """
+    fitting = [case for case in found if case.shopper["language"] == language and _order_id(case) not in used]
     rng.shuffle(fitting)
     if not fitting:
         return None
@@ -64,7 +67,12 @@ def choose(world: World, found: Iterable[Case], language: str, rng: Random) -> C
     world.seen[best.shopper["user_id"]] += 1
     if best.order is not None:
         world.seen[best.order["order_id"]] += 1
+        used.add(best.order["order_id"])
     return best
+
+
+def _order_id(case: Case) -> str | None:
+    return None if case.order is None else case.order["order_id"]
 
 
 def _wear(world: World, case: Case) -> int:

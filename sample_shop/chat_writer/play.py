@@ -57,7 +57,7 @@ def perform(situation: Situation, language: str, turn: int, case: Case, world: W
     voice = Voice.of(language, facts, case.shopper["name"]["last_name"], rng)
     chat = Chat(voice)
     lines = _chosen(situation.plays[language], rng)
-    _open(chat, _words(lines[0], turn, turn, rng, voice))
+    _open(chat, _words(lines[0], turn, voice, first=True))
     for line in lines[1:]:
         _step(chat, line, turn, case, world)
     _close(chat, situation.mood, situation.outcome)
@@ -76,10 +76,14 @@ def _chosen(lines: list[Line], rng: Random) -> list[Line]:
     return chosen
 
 
-def _words(line: Line, turn: int, key: int, rng: Random, voice: Voice) -> str:
-    """An alternative of a line: the first line goes through them in turn, aligned lines together, others at random."""
-    at = key if key >= 0 else (turn if line.aligned else rng.randrange(len(line.alternatives)))
-    return voice.say(line.alternatives[at % len(line.alternatives)])
+def _words(line: Line, turn: int, voice: Voice, *, first: bool = False) -> str:
+    """An alternative of a line: each chat of a situation takes the next one, and where they run out, any.
+
+    The shopper's first line and the lines that belong together go through their alternatives in step.
+    """
+    number = len(line.alternatives)
+    in_step = first or line.aligned or turn < number
+    return voice.say(line.alternatives[turn % number if in_step else voice.rng.randrange(number)])
 
 
 def _open(chat: Chat, question: str) -> None:
@@ -104,7 +108,7 @@ def _step(chat: Chat, line: Line, turn: int, case: Case, world: World) -> None:
         words = voice.pick("moment") if looks_up and voice.chance(0.35) else ""
         chat.tool(desk.call(line.alternatives[0], case, world, voice.facts, voice.language), words)
         return
-    text = _words(line, turn, -1, voice.rng, voice)
+    text = _words(line, turn, voice)
     if line.kind == "Y" and text == "yes":
         text = voice.pick("yes")
     if line.kind == "A":

@@ -41,6 +41,11 @@ class Situation:
     outcome: str = "solved"
     plays: dict[str, list[Line]] = field(default_factory=dict)
 
+    @property
+    def changes(self) -> bool:
+        """Whether something is changed in it."""
+        return any(line.kind == "W" for lines in self.plays.values() for line in lines)
+
     def openings(self, language: str) -> int:
         """How many different first lines the shopper has in a language: so many chats it may become."""
         lines = self.plays.get(language, [])

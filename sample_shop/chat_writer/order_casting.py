@@ -75,9 +75,9 @@ def _late3(world: World, rest: str, rng: Random) -> Iterator[Case]:
     return _each(
         world,
         rng,
-        _after("expected_on", 4),
+        _after("expected_on", 3),
         _end_of_transit,
-        lambda order, day: _days_late(order, day) > 3 and status_on(order, day) == "shipped",
+        lambda order, day: _days_late(order, day) >= 3 and status_on(order, day) == "shipped",
     )
 
 

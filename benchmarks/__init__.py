@@ -1,0 +1,1 @@
+"""Comparisons and measures, one module each; `python -m benchmarks --help`."""

@@ -296,7 +296,7 @@ class _Chroma:
         return self._client.create_collection(COLLECTION, embedding_function=None, configuration=space)
 
     def close(self) -> None:
-        self._client.close()
+        self._client.close()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @contextlib.contextmanager

@@ -46,7 +46,7 @@ def cjk_share(text: str) -> float:
 
 
 def detect_language(text: str) -> str:
-    """ "zh" where at least 15 % of the letters are ideographs (Chinese text is full of Latin brand names), else "en"."""
+    """A text such as "zh" where at least 15 % of the letters are ideographs (Chinese text is full of Latin brand names), else "en"."""
     return "zh" if cjk_share(text) >= 0.15 else "en"
 
 
@@ -85,7 +85,7 @@ def _of_list(lead_in: str, items: list[str]) -> Iterator[str]:
 
 
 def _joined(lead_in: str, items: list[str]) -> str:
-    """ "Lead-in: one; two; three." in the punctuation of its language."""
+    """A text such as "Lead-in: one; two; three." in the punctuation of its language."""
     chinese = cjk_share(lead_in + items[0]) >= 0.5
     space, comma = ("", "；") if chinese else (" ", "; ")
     inner = [item.rstrip(".;,。；，") for item in items[:-1]]

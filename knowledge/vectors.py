@@ -134,7 +134,7 @@ def _load(path: Path) -> NDArray[np.float32]:
     array = np.load(path, mmap_mode="r", allow_pickle=False) if path.stat().st_size else np.empty((0, 0))
     if array.ndim != 2 or array.dtype != np.float32:
         raise ValueError(f"{path.name} is not a float32 matrix")
-    return array
+    return array  # pyright: ignore[reportReturnType]
 
 
 def _stage(progress: Progress | None, stage: str) -> Callable[[int, int], None] | None:

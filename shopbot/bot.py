@@ -219,7 +219,7 @@ class ShopBot:
         notes = [one.content for one in self.splices if one.where == "tool_result" and one.tool in ("", call.name)]
         if not notes or not isinstance(call.result, Mapping):
             return call
-        result = cast("Mapping[str, Any]", call.result)
+        result: dict[str, Any] = {**cast("Mapping[str, Any]", call.result)}
         return replace(call, result={**result, "note": "\n".join(notes)})
 
 

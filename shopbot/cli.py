@@ -181,7 +181,7 @@ def ingest(shop: ShopOption = SAMPLE, home: HomeOption = HOME) -> None:
             opened.progress = bars.update
             index, change = opened.index, opened.index.change
             _problems(opened)
-        what = "Nothing changed" if change.nothing else f"{change.added} added, {change.removed} removed"
+        what = f"{change.added} added, {change.removed} removed" if change.switched else "Nothing changed"
         size = f"{index.manifest.passages} passages, {index.manifest.sentences} sentences"
         out.print(f"{what}: {size} in {opened.home / 'index'}")
 

@@ -191,7 +191,7 @@ def trim(messages: Sequence[Message], budget: int, count: Count) -> list[Message
     def fits(prompt: list[Message]) -> bool:
         return count(prompt) <= budget
 
-    prompt = list(messages)
+    prompt = [{**message, "content": _text(message.get("content"))} for message in messages]
     for give_up in _concessions():
         if fits(prompt):
             break

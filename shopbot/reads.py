@@ -118,7 +118,7 @@ def get_order(order_id: OrderId, shopper: Shopper, data: ShopData) -> dict[str, 
     order = data.order(order_id)
     if order is None or order.shopper_id != shopper.id:
         raise Refusal(f"order {order_id} is not among your records")
-    return {"order": order_view(order, data.account(shopper.id))}
+    return {"order": order_view(order, data.account(shopper.id or ""))}
 
 
 @shop_tool

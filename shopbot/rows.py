@@ -178,7 +178,7 @@ def sniff(text: str) -> tuple[str, Literal[0, 3]]:
                 continue
             even = sum(len(row) == len(rows[0]) for row in rows) / len(lines)
             if (even, len(rows[0])) > best_score:
-                best, best_score = (delimiter, quoting), (even, len(rows[0]))
+                best, best_score = (delimiter, quoting), (even, len(rows[0]))  # pyright: ignore[reportAssignmentType]
     return best
 
 

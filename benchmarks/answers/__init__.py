@@ -1,0 +1,1 @@
+"""Right answers on questions about a shop."""

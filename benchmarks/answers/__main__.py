@@ -1,4 +1,6 @@
-"""Right answers on questions about a shop: python -m benchmarks.answers [--shop NAME] [--quick] [--json OUT]
+"""Right answers on questions about a shop.
+
+python -m benchmarks.answers [--shop NAME] [--quick] [--json OUT]
 
 Two shops, each with a development and a test half that somebody wrote who had not seen the code; the test halves were
 committed before what they test, and their hashes stand below. Both are shown: a gap above 5 points is a finding.
@@ -25,6 +27,7 @@ from shopbot.types import Event, Shopper
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
 HASHES = {
+    "sample_shop_test": "e5ccf684354f4fd803e63e392ee5f4d766ebbc3acc9b4cc7a1c06bd7067b2892",
     "tau2_retail_test": "d4a70d8b9a433787d6a5d06ad0558713271d6f75e91568b03dd18d47ba288066",
 }
 
@@ -147,18 +150,12 @@ def _report(rows: Rows, exam: Exam, name: str, found: dict[str, float], quick: b
 
 def _show(scores: Sequence[Score], which: str) -> None:
     for one in scores:
-        wrong = one.question.answerable and not (one.fact and one.source)
-        if (
-            which == "all"
-            or (which == "wrong" and (wrong or one.inventions))
-            or (which == "unanswerable" and not one.question.answerable)
-        ):
-            print(
-                f"\n{one.question.id} [{'S' if one.source else '-'}{'F' if one.fact else '-'}{'R' if one.refused else ''}] {one.question.shopper_id}: {one.question.question}"
-            )
-            print(
-                f"   answer: {one.text}\n   facts: {[group[:3] for group in one.question.facts]}\n   want: {one.question.sources} got: {one.top[:4]}"
-            )
+        asked = one.question
+        wrong = bool(one.inventions) or (asked.answerable and not (one.fact and one.source))
+        if which == "all" or (which == "wrong" and wrong) or (which == "unanswerable" and not asked.answerable):
+            marks = f"{'S' if one.source else '-'}{'F' if one.fact else '-'}{'R' if one.refused else ''}"
+            print(f"\n{asked.id} [{marks}] {asked.shopper_id}: {asked.question}\n   answer: {one.text}")
+            print(f"   facts: {[group[:3] for group in asked.facts]}\n   want: {asked.sources} got: {one.top[:4]}")
             if one.inventions:
                 print(f"   INVENTED: {one.inventions}")
 

@@ -93,8 +93,7 @@ def _top_sources(events: Sequence[Event]) -> tuple[str, ...]:
     found: list[str] = []
     for event in events:
         if isinstance(event, Retrieved):
-            for scored in event.passages[:3]:
-                found.append(f"{scored.passage.source}#{scored.passage.title.split(' > ')[-1]}")
+            found += [f"{one.passage.source}#{one.passage.title.split(' > ')[-1]}" for one in event.passages[:3]]
         elif isinstance(event, Finished):
             found += [cite.source for cite in event.citations]
     return tuple(dict.fromkeys(found))

@@ -217,10 +217,10 @@ class ShopBot:
     def _spliced(self, call: ToolCall) -> ToolCall:
         """The call with a test's hostile content in its result, where a model would read it."""
         notes = [one.content for one in self.splices if one.where == "tool_result" and one.tool in ("", call.name)]
-        if not notes or not isinstance(call.result, Mapping):
+        found: object = call.result
+        if not notes or not isinstance(found, Mapping):
             return call
-        result: dict[str, Any] = {**cast("Mapping[str, Any]", call.result)}
-        return replace(call, result={**result, "note": "\n".join(notes)})
+        return replace(call, result={**cast("Mapping[str, Any]", found), "note": "\n".join(notes)})
 
 
 # ---------------------------------------------------------------- small parts

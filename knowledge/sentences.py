@@ -1,7 +1,7 @@
 """Text into sentences, English and Chinese: the unit that is read, quoted and cited.
 
 Full stops inside abbreviations ("e.g.", "No. 5"), decimals and addresses end nothing. An item of a list is a sentence of its own
-together with the line that leads into the list ("You can return within: 30 days for boots"), since neither
+together with the line that leads into the list ("You can return within: 30 days for things"), since neither
 says anything alone; a short list stays whole.
 """
 

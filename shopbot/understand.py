@@ -61,7 +61,7 @@ _OPENER = re.compile(
 def split_questions(message: str, most: int = 3) -> list[str]:
     """The questions of a message, at most `most`; statements go with the question that they lead up to.
 
-    "My kettle leaks. What now? And where is my order?" has two: the statement belongs to the first.
+    "My parcel leaks. What now? And where is my order?" has two: the statement belongs to the first.
     """
     text = _OPENER.sub("", message.strip())
     parts = [part for sentence in _SENTENCE.split(text) if sentence for part in _parts(sentence)]

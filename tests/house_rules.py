@@ -17,7 +17,7 @@ CODE = ("shopbot", "knowledge", "finetune", "benchmarks", "examples", "sample_sh
 PRODUCT = ("shopbot/", "knowledge/", "finetune/", "demo.py")
 
 LONGEST_FUNCTION = 50
-LONGEST_FILE = 420
+LONGEST_FILE = 440
 
 
 @dataclass(frozen=True)
@@ -358,7 +358,7 @@ def clock(source: Source) -> list[str]:
 
 
 def sizes(source: Source) -> list[str]:
-    """Functions of at most 50 lines, files of at most 420."""
+    """Functions of at most 50 lines, files of at most 440."""
     if source.inside("shopbot/migrations/versions/"):  # one statement a table, read from top to bottom
         return []
     lines = source.text.count("\n")

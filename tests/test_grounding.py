@@ -85,5 +85,7 @@ def test_facts_missing_names_each() -> None:
 
 
 def test_what_was_said_covers_a_sentence_only_with_its_facts() -> None:
-    assert covers("You may return items within 30 days of delivery.", "You can return items within 30 days of delivery.")
+    assert covers(
+        "You may return items within 30 days of delivery.", "You can return items within 30 days of delivery."
+    )
     assert not covers("You may return items after delivery.", "You can return items within 30 days of delivery.")

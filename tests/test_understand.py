@@ -68,7 +68,9 @@ def test_nearest_examples_without_an_embedder_read_both_languages() -> None:
 
 
 def test_confidence_is_a_share_of_the_evidence() -> None:
-    intents = NearestIntents([Example("good morning", "greeting"), Example("bye bye", "goodbye")], np.eye(2, dtype=np.float32))
+    intents = NearestIntents(
+        [Example("good morning", "greeting"), Example("bye bye", "goodbye")], np.eye(2, dtype=np.float32)
+    )
     sure, unsure = intents.guess(["good morning", "xyz"], None)
     assert sure.confidence > 0.99
     assert unsure.confidence == pytest.approx(0.5)

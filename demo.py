@@ -166,7 +166,7 @@ def build(shop: Shop, bot: ShopBot) -> Any:
         with gr.Tab("Chat · 对话"), gr.Row():
             with gr.Column(scale=3, min_width=320):
                 who = gr.Dropdown(shoppers(shop), value="", label="Shopper · 顾客", elem_id="shopper")
-                chat = gr.Chatbot(height=430, elem_id="chat", show_label=False)
+                chat = gr.Chatbot(height=430, elem_id="chat", show_label=False, buttons=["copy"])
                 box = gr.Textbox(
                     placeholder="Ask about policies, products or your orders · 请输入问题",
                     show_label=False,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.messages import AIMessageChunk
 from langchain_core.tools import tool
 
 from shopbot.errors import ModelInvalid, ModelUnavailable, UsageError, WeightsMissing
@@ -117,19 +117,6 @@ async def test_turns_at_the_same_time_do_not_mix(local_chat: LocalChat) -> None:
     alone = [(await local_chat.ainvoke(messages, max_tokens=12)).text for messages in (COLOURS, STORY)]
     together = await asyncio.gather(*(local_chat.ainvoke(one, max_tokens=12) for one in (COLOURS, STORY)))
     assert [answer.text for answer in together] == alone
-
-
-def test_a_forced_call_is_read_as_a_tool_call(local_chat: LocalChat) -> None:
-    question = [HumanMessage("Where is order LF-10001?")]
-    forced = local_chat.bind_tools([get_order], tool_choice="get_order")
-    answer = forced.invoke(question, max_tokens=80)
-    streamed = AIMessageChunk(content="")
-    for chunk in forced.stream(question, max_tokens=80):
-        streamed += chunk
-    assert [call["name"] for call in answer.tool_calls] == ["get_order"]
-    assert answer.response_metadata["finish_reason"] == "tool_calls"
-    assert isinstance(streamed, AIMessage)
-    assert streamed.tool_calls[0]["args"] == answer.tool_calls[0]["args"]
 
 
 def test_forcing_an_unknown_tool_is_the_callers_mistake(local_chat: LocalChat) -> None:

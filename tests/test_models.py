@@ -119,6 +119,18 @@ async def test_turns_at_the_same_time_do_not_mix(local_chat: LocalChat) -> None:
     assert [answer.text for answer in together] == alone
 
 
+@pytest.mark.parametrize("choice", ["get_order", "any"])
+def test_a_forced_call_is_read_as_a_tool_call(choice: str, local_chat: LocalChat) -> None:
+    forced = local_chat.bind_tools([get_order], tool_choice=choice)
+    streamed = AIMessageChunk(content="")
+    for chunk in forced.stream("Where is order LF-10001?"):
+        streamed += chunk
+    assert isinstance(streamed, AIMessageChunk)
+    assert streamed.content == ""
+    assert [(call["name"], list(call["args"])) for call in streamed.tool_calls] == [("get_order", ["order_id"])]
+    assert streamed.response_metadata["finish_reason"] == "tool_calls"
+
+
 def test_forcing_an_unknown_tool_is_the_callers_mistake(local_chat: LocalChat) -> None:
     with pytest.raises(UsageError, match="'refund', which is not among the tools"):
         local_chat.bind_tools([get_order], tool_choice="refund").invoke(COLOURS)

@@ -229,7 +229,10 @@ def test_fetch_makes_a_folder_of_our_own_once(root: Path, hub_cache: Path) -> No
     assert (found.path / "chat_template.jinja").read_text() == weights.CHAT_TEMPLATE.read_text()
     assert "is ready in" in lines[-1]
     shutil.rmtree(hub_cache)
+    (found.path / "chat_template.jinja").write_text("that of an older release")
     assert fetch(NAME, root=root, progress=lines.append).origin == "fetched before"
+    assert (found.path / "chat_template.jinja").read_text() == weights.CHAT_TEMPLATE.read_text()
+    assert not list(found.path.glob(".chat_template*"))
 
 
 def test_a_model_of_another_family_keeps_its_template(root: Path, hub_cache: Path) -> None:

@@ -20,7 +20,8 @@ from shopbot.errors import ShopError
 
 DELIMITERS = ",;|\t#"
 _SAMPLE_LINES = 200
-_QUOTINGS: tuple[Literal[0, 3], ...] = (csv.QUOTE_MINIMAL, csv.QUOTE_NONE)
+_Quoting = Literal[0, 3]
+_QUOTINGS: tuple[_Quoting, ...] = (csv.QUOTE_MINIMAL, csv.QUOTE_NONE)
 _LARGEST_FIELD = 10_000_000
 
 
@@ -166,20 +167,17 @@ def _read_csv(path: Path, shown: str, key: str, problems: Problems) -> Iterator[
             yield Row(where, "", {name: field.strip() for name, field in zip(header, padded, strict=True)})
 
 
-def sniff(text: str) -> tuple[str, Literal[0, 3]]:
+def sniff(text: str) -> tuple[str, _Quoting]:
     """The delimiter and quoting under which most rows have as many fields as the header, and the header the most."""
     lines = text.split("\n", _SAMPLE_LINES)[:_SAMPLE_LINES]
-    best: tuple[str, Literal[0, 3]] = (",", csv.QUOTE_MINIMAL)
-    best_score = (0.0, 0)
+    scores: dict[tuple[str, _Quoting], tuple[float, int]] = {}
     for delimiter in DELIMITERS:
         for quoting in _QUOTINGS:
             rows = [row for row in csv.reader(lines, delimiter=delimiter, quoting=quoting) if row]
-            if not rows or len(rows[0]) < 2:
-                continue
-            even = sum(len(row) == len(rows[0]) for row in rows) / len(lines)
-            if (even, len(rows[0])) > best_score:
-                best, best_score = (delimiter, quoting), (even, len(rows[0]))  # pyright: ignore[reportAssignmentType]
-    return best
+            if rows and len(rows[0]) > 1:
+                even = sum(len(row) == len(rows[0]) for row in rows) / len(lines)
+                scores[delimiter, quoting] = (even, len(rows[0]))
+    return max(scores, key=lambda way: scores[way], default=(",", _QUOTINGS[0]))
 
 
 # ---------------------------------------------------------------- Parquet

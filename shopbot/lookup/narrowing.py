@@ -79,7 +79,8 @@ def _read_one(reading: Reading, item: Item) -> None:
     option, flag, brand = _best_option(reading, item), item.entry("flag"), item.entry("brand")
     property_ = item.entry("attribute", "flag")
     if item.kind == "unknown":
-        if _narrows_thing(reading, item) and (len(item.words) > 1 or not is_han(item.words[0])):  # pyright: ignore[reportGeneralTypeIssues]
+        character = is_han(item.phrase) and len(item.phrase) == 1  # one that is left over seldom means anything
+        if not character and _narrows_thing(reading, item):
             reading.terms.append(reading.said(item))
     elif item.negated and (property_ is None or _is_flag(reading, property_)):
         reading.without.append(item.phrase)

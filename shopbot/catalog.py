@@ -21,7 +21,7 @@ from shopbot.lookup.postings import Ints, Mask
 from shopbot.lookup.query import Hit, Mention, MentionKind, ProductQuery, SearchResult
 from shopbot.lookup.reader import Reader
 from shopbot.lookup.scan import Item
-from shopbot.lookup.tokens import grams, is_han
+from shopbot.lookup.tokens import grams, is_han, stems
 from shopbot.lookup.vocabulary import Vocabulary
 from shopbot.types import Language, Order, Product
 
@@ -247,11 +247,11 @@ def orders_matching(orders: Sequence[Order], text: str, catalog: Catalog | None 
     An item is meant by its sku, by words of its name, or, with a catalog, by what the catalog knows it as. Where some
     orders hold more of the words than others, the first alone are meant.
     """
-    asked = set(grams(text))
+    asked, said = set(grams(text)), f" {' '.join(stems(text))} "
     meant = _meant_products(text, catalog) if catalog is not None else frozenset[str]()
     scores = [max((_held(item.name, asked) for item in order.items), default=0.0) for order in orders]
     for place, order in enumerate(orders):
-        if any(item.product_id in meant or item.sku.lower() in asked for item in order.items):
+        if any(item.product_id in meant or f" {' '.join(stems(item.sku))} " in said for item in order.items):
             scores[place] += 1.0
     least = max([_LEAST_OF_A_NAME, *scores])
     return [order for order, score in zip(orders, scores, strict=True) if score >= least]

@@ -11,6 +11,7 @@ from shopbot.lookup.tokens import passed_over, split_measure, stem, stems
 
 _HOW_MANY = re.compile(r"how many ([a-z]+)|(?:几|多少)个?(人|升|公斤|克|厘米|毫米|小时|瓦)")
 _PARTICULAR = 2
+_IS_IT = re.compile(r"\W*(?:is|are)\b(?! there)|[^哪]*吗")
 
 
 def aspect(reading: Reading) -> tuple[str | None, tuple[str, ...]]:
@@ -40,8 +41,9 @@ def _plain_aspect(reading: Reading) -> str | None:
 
 
 def _is_particular(reading: Reading) -> bool:
-    """Whether one or two products are asked after, so that a sold-out one is an answer, too."""
-    return reading.named or (reading.things is not None and reading.things.size <= _PARTICULAR)
+    """Whether certain products are asked after ("is the … in stock?"), so that a sold-out one is an answer, too."""
+    few = reading.things is not None and reading.things.size <= _PARTICULAR
+    return reading.named or (few and _IS_IT.match(reading.lowered) is not None)
 
 
 def rank(reading: Reading) -> tuple[str, Literal["low", "high"]] | None:

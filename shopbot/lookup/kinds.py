@@ -99,7 +99,9 @@ class Kinds:
         """Those of a category whose names end with its label, if most do: the rest are things that go with it."""
         words = stems(label)
         if is_han(label):
-            found = [number for number in members if number in self._chinese.get(label, ())]
+            tails = (numbers for tail, numbers in self._chinese_tails.items() if tail.endswith(label))
+            ending = {number for numbers in tails for number in numbers}
+            found = [number for number in members if number in ending]
         else:
             ending = set(self.heads.get(words[-1]).tolist()) if words else set()
             found = [number for number in members if number in ending and self._name_words[number].issuperset(words)]

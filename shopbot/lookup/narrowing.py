@@ -79,8 +79,7 @@ def _read_one(reading: Reading, item: Item) -> None:
     option, flag, brand = _best_option(reading, item), item.entry("flag"), item.entry("brand")
     property_ = item.entry("attribute", "flag")
     if item.kind == "unknown":
-        character = is_han(item.phrase) and len(item.phrase) == 1  # one that is left over seldom means anything
-        if not character and _narrows_thing(reading, item):
+        if not item.is_character and _narrows_thing(reading, item):
             reading.terms.append(reading.said(item))
     elif item.negated and (property_ is None or _is_flag(reading, property_)):
         reading.without.append(item.phrase)

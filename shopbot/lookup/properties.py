@@ -70,7 +70,7 @@ class Properties:
             self._add_measures(range(row, row + 1), name, value)
 
     def _add_measures(self, rows: range, name: str, value: str) -> None:
-        for amount, unit in measures_in(value):
+        for amount, unit in measures_in(" ".join((value, *_counted(name, value)))):
             self.measures[unit].extend((row, amount, name) for row in rows)
 
     # ------------------------------------------------------------ looking up

@@ -62,6 +62,11 @@ class Item:
         """The words as one text, to be looked up again."""
         return "".join(self.words) if is_han(self.words[0]) else " ".join(self.words)
 
+    @property
+    def is_character(self) -> bool:
+        """Whether it is a single Chinese character, which names little by itself."""
+        return len(self.phrase) == 1 and is_han(self.phrase)
+
     def entry(self, *kinds: str) -> Entry | None:
         """The first entry of one of these kinds."""
         return next((entry for entry in self.entries if entry.kind in kinds), None)
@@ -154,12 +159,17 @@ class Scanner:
         if length != 1 or is_han(word.text) or (word.text in _SIZE_LETTERS and word.capital):
             return entries
         if word.text in passed_over():
-            asked = self._is_property(texts, place)
-            return [entry for entry in entries if entry.kind == "category" or (entry.kind == "attribute" and asked)]
+            return [entry for entry in entries if self._may_be_meant(entry, texts, place)]
         if not (word.text.isdigit() or len(word.text) == 1):
             return entries
         beside = self._options_beside(texts, place)
         return [entry for entry in entries if entry.kind == "id" or (entry.kind == "option" and entry.name in beside)]
+
+    def _may_be_meant(self, entry: Entry, texts: Sequence[str], place: int) -> bool:
+        """Whether a common word is meant as what it names: "the heavy strings", "what size"; a category always is."""
+        if entry.kind == "option":
+            return any(word in self.vocabulary.kinds.heads for word in texts[place + 1 : place + 3])
+        return entry.kind == "category" or (entry.kind == "attribute" and self._is_property(texts, place))
 
     def _is_property(self, texts: Sequence[str], place: int) -> bool:
         """Whether a common word is meant as a property: "what size", "size M", "the weight"."""
@@ -234,6 +244,8 @@ def _with_unknown_runs_joined(items: list[Item]) -> list[Item]:
         last = joined[-1] if joined else None
         if last is not None and item.kind == last.kind == "unknown" and item.adjacent and not item.joined:
             joined[-1] = replace(last, words=(*last.words, *item.words), end=item.end)
+        elif last is not None and last.kind == "unknown" and item.adjacent and item.is_character:
+            joined[-1] = replace(last, words=(*last.words, *item.words), end=item.end)  # 钢琴 is not any 琴
         else:
             joined.append(item)
     return joined

@@ -108,8 +108,8 @@ def _named_by_rare_words(reading: Reading, part: Sequence[int], able: Sequence[i
         if common.size:
             numbers = common
             taken.append(place)
-        elif place in rare:
-            return None
+        elif place in rare or not any(items[other].words[0] in vocabulary.first_words for other in rare):
+            return None  # what only describes in names gives way to a kind; a name that begins so does not
     if numbers is None or numbers.size > _MOST_NAMED:
         return None
     reading.used.update(taken)

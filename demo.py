@@ -1,235 +1,375 @@
-"""The demo: talk to a shop's agent in the browser and watch what each turn does. `python demo.py --help`.
+"""The demo: a page where one talks to a shop's agent and sees each step of its answers. `python demo.py --help`.
 
-The page only reads the events of `ShopBot.stream`. Every browser tab has a session of its own; choosing another shopper
-begins a clean one.
+The chat tab shows the events of a turn as they come; the insights tab counts what the store holds. How it looks lies
+in demo_page/: Jinja templates (everything is escaped), a style sheet, and the words of the interface by language.
 """
 
-from __future__ import annotations
+# No `from __future__ import annotations`: Gradio reads the annotations of handlers, and is itself imported late.
 
-import html
+import errno
+import json
+import logging
 import os
 import socket
-import time
-from collections.abc import AsyncIterator, Sequence
+import sys
+import tomllib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from time import perf_counter
 from typing import Annotated, Any, Literal
-from uuid import uuid4
 
 import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
 
-from shopbot.bot import ShopBot
+from demo_page.figures import MOST_CONVERSATIONS, Words, conversations, glance, notable, questions
+from demo_page.tab import Exchange, Tab, trail
 from shopbot.errors import ShopbotError
 from shopbot.shop import Shop
-from shopbot.types import Drafted, Event, Finished, Planned, Retrieved, Said, ToolCalled, Understood, Withheld
 
-CSS = """
-.gradio-container {max-width: 1180px !important; margin: auto}
-.panel {font-size: 13px; line-height: 1.5; overflow-wrap: anywhere}
-.panel .bar {height: 4px; border-radius: 2px; background: var(--primary-500); margin: 2px 0 6px}
-.panel details {margin: 6px 0; padding: 6px 10px; border: 1px solid var(--border-color-primary); border-radius: 8px}
-.panel summary {cursor: pointer} footer {display: none !important}
-"""
-ACTIVE = frozenset("&<>\"'\\`*_{}[]()#+-.:@!|~$")
-"""Characters that HTML or Markdown may read as more than themselves."""
-GENERAL = ("How long do I have to return something?", "Where is my order?", "退货运费谁付？", "我的订单到哪了？")
+log = logging.getLogger("demo")
+PAGE = Path(__file__).parent / "demo_page"
 
 
-def examples(shop: Shop) -> list[str]:
-    """Questions to begin with; the product question names a category of this catalog."""
-    products = shop.data.all_products()
-    category = next((product.category for product in products if product.category and product.available), "")
-    asked = [f"What is the cheapest of the {category} in stock?"] if category else []
-    return [*GENERAL[:2], *asked, *GENERAL[2:]]
+# ---------------------------------------------------------------- the page's handlers
 
 
-def shoppers(shop: Shop, most: int = 8) -> list[tuple[str, str]]:
-    """(label, id) of those with the most different kinds of orders, both languages, after the visitor."""
-    found: list[tuple[int, str, str]] = []
-    for one in shop.data.users:
-        account = shop.data.account(one)
-        orders = shop.data.orders_of(one)
-        if account is not None and orders:
-            label = f"{account.name} ({account.language or 'en'}, {len(orders)} orders)"
-            found.append((len({order.status for order in orders}), label, one))
-    found.sort(reverse=True)
-    chinese = [row for row in found if "(zh" in row[1]][: most // 2]
-    others = [row for row in found if row not in chinese][: most - len(chinese)]
-    return [("Visitor (not logged in)", ""), *((label, one) for _, label, one in [*others, *chinese])]
+class Demo:
+    """What the page does: takes a tab and what was clicked, returns what to show. Knows no component by name."""
 
+    def __init__(self, shop: Shop, bot: Any) -> None:
+        from jinja2 import Environment, FileSystemLoader
 
-def _escaped(text: str) -> str:
-    """Text as text: neither markup nor Markdown of a source is ever rendered.
+        self.shop, self.bot = shop, bot
+        self.words: dict[str, Words] = tomllib.loads((PAGE / "words.toml").read_text("utf-8"))
+        self.shoppers = notable(shop)
+        self.glance = glance(shop)
+        # A shop that speaks one language is asked in it.
+        spoken = [language for language in self.words if language in shop.config.shop.languages] or ["en"]
+        self.examples = {language: questions(shop, self.words[language], language) for language in spoken}
+        self._pages = Environment(loader=FileSystemLoader(PAGE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        self._pages.filters["trail"] = trail
+        self._pages.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False, indent=2, default=str)
 
-    In one pass: a second would escape what the first has written, and the page would show `&#95;`.
-    """
-    return "".join("<br>" if one == "\n" else f"&#{ord(one)};" if one in ACTIVE else one for one in text)
+    def render(self, page: str, tab: Tab, **values: Any) -> str:
+        """A template of demo_page/ as HTML."""
+        template = self._pages.get_template(f"{page}.html")
+        return template.render(shop=self.shop.config.shop.name, tab=tab, w=self.words[tab.language], **values)
 
+    def view(self, tab: Tab) -> tuple[Tab, str, str]:
+        """The tab, its chat and its panel."""
+        own_first = sorted(self.examples.items(), key=lambda one: one[0] != tab.language)
+        shown = tab.exchanges[tab.shown] if tab.exchanges else None
+        return tab, self.render("chat", tab, examples=own_first), self.render("panel", tab, turn=shown)
 
-def _panel(events: Sequence[Event]) -> str:
-    """The events of a turn as HTML."""
-    return "<div class='panel'>" + "".join(_line(event) for event in events) + "</div>"
-
-
-def _line(event: Event) -> str:
-    match event:
-        case Understood():
-            profile = event.profile
-            return f"<p><b>Intent</b> {_escaped(profile.intent)} · {profile.confidence:.0%} · {profile.language}</p>"
-        case Planned():
-            return "".join(f"<p><b>Step</b> {_escaped(step)}</p>" for step in event.steps)
-        case ToolCalled():
-            return f"<p><b>Tool</b> {_escaped(event.call.name)}: {event.call.status}</p>"
-        case Retrieved():
-            return "<p><b>Passages</b></p>" + "".join(
-                f"<div>{_escaped(one.passage.title or one.passage.source)} · {one.score:.2f}</div>"
-                f"<div class='bar' style='width:{max(2, min(100, one.score * 100)):.0f}%'></div>"
-                for one in event.passages[:4]
-            )
-        case Drafted():
-            return f"<p><b>Worded by</b> {_escaped(event.worded_by)}</p>"
-        case Withheld():
-            return f"<p><b>Withheld</b> {_escaped(event.text)} ({_escaped(event.reason)})</p>"
-        case Finished():
-            times = ", ".join(f"{stage} {took:.0f} ms" for stage, took in event.timings.items())
-            return f"<p><b>Took</b> {event.milliseconds:.0f} ms ({times})</p>"
-        case _:
-            return ""
-
-
-def _sources(finished: Finished) -> str:
-    """The citations of an answer, each opens its passage."""
-    rows = "".join(
-        f"<details class='citation'><summary>{_escaped(cite.title or cite.source)}</summary>"
-        f"<p>{_escaped(cite.text)}</p><small>{_escaped(cite.source)}</small></details>"
-        for cite in finished.citations
-    )
-    return f"<div class='panel'>{rows}</div>" if rows else ""
-
-
-class Page:
-    """What the page's events call; holds no state of a visitor, who brings their own."""
-
-    def __init__(self, shop: Shop, bot: ShopBot) -> None:
-        self._shop, self._bot = shop, bot
-
-    async def ask(
-        self, message: str, chat: list[dict[str, str]], shopper: str, session: str
-    ) -> AsyncIterator[tuple[Any, ...]]:
-        """Stream one turn into (box, chat, sources, panel, turn id)."""
-        chat = [*chat, {"role": "user", "content": _escaped(message)}, {"role": "assistant", "content": ""}]
-        events: list[Event] = []
-        said = ""
-        yield "", chat, "", "", ""
+    async def ask(self, tab: Tab, question: str) -> AsyncIterator[tuple[Tab, str, str]]:
+        """Run a turn; a view after each event. What goes wrong is told in the chat."""
+        exchange = Exchange(question)
+        tab.exchanges.append(exchange)
+        tab.shown = len(tab.exchanges) - 1
+        yield self.view(tab)
         try:
-            async for event in self._bot.stream(message, shopper=self._shop.shopper(shopper or None), session=session):
-                events.append(event)
-                said += event.text if isinstance(event, Said) else ""
-                chat[-1] = {"role": "assistant", "content": _escaped(said)}
-                if not isinstance(event, Finished):
-                    yield "", chat, "", _panel(events), ""
+            async for event in self.bot.stream(question, shopper=tab.shopper, session=tab.session):
+                exchange.events.append(event)
+                yield self.view(tab)
         except ShopbotError as error:
-            chat[-1] = {"role": "assistant", "content": _escaped(f"This did not work: {error}")}
-            yield "", chat, "", _panel(events), ""
-            return
-        finished = events[-1]
-        assert isinstance(finished, Finished)
-        yield "", chat, _sources(finished), _panel(events), finished.turn_id
+            exchange.error = str(error)
+        except Exception as error:
+            log.exception("the turn failed")
+            exchange.error = f"{type(error).__name__}: see the terminal that runs demo.py for the details."
+        yield self.view(tab)
 
-    def thumb(self, turn: str, up: bool) -> str:
-        """Store a thumb on the latest answer."""
-        if not turn:
-            return "Ask something first."
-        self._bot.store.add_feedback(turn, 1 if up else -1, "", self._shop.now())
-        return "Thank you, noted."
+    def stop(self, tab: Tab) -> tuple[Tab, str, str]:
+        """The shopper has stopped the turn."""
+        if tab.exchanges and tab.exchanges[-1].running:
+            tab.exchanges[-1].error = "stopped"
+        return self.view(tab)
 
-    def figures(self) -> str:
-        """The shop and this database's turns, as Markdown."""
-        data = self._shop.data
-        sessions = self._bot.store.sessions(limit=200)
-        turns = [turn for session in sessions for turn in self._bot.store.history(session.id)]
-        answered = sum(turn.answered for turn in turns)
-        problems = "\n".join(f"- {html.escape(one)}" for one in self._shop.problems) or "none"
-        return (
-            f"**{len(data.products)}** products · **{len(data.orders)}** orders · **{len(data.users)}** shoppers\n\n"
-            f"**{len(turns)}** turns in {len(sessions)} conversations, **{answered}** answered\n\nProblems of the data: {problems}"
-        )
+    def become(self, tab: Tab, shopper_id: str) -> tuple[Tab, str, str]:
+        """Another shopper ("" is a visitor), or the same again: a clean session."""
+        tab.restart(self.shop.shopper(shopper_id or None))
+        return self.view(tab)
+
+    def rate(self, tab: Tab, turn_id: str, thumb: int) -> tuple[Tab, str, str]:
+        """Store a thumb on a turn of this tab."""
+        exchange = tab.find(turn_id)
+        if exchange is not None and thumb in (1, -1):
+            try:
+                self.bot.store.add_feedback(turn_id, thumb, "", self.bot.clock())
+                exchange.thumb = thumb
+            except ShopbotError as error:
+                exchange.error = str(error)
+        return self.view(tab)
+
+    def show(self, tab: Tab, number: int) -> tuple[Tab, str, str]:
+        """Show the steps of another turn of this tab."""
+        tab.shown = number if 0 <= number < len(tab.exchanges) else tab.shown
+        return self.view(tab)
+
+    def insights(self, tab: Tab) -> tuple[str, dict[str, Any]]:
+        """The insights page, and what its plot shows."""
+        try:
+            talks = conversations(self.bot.store)
+        except ShopbotError as error:
+            return self.render("insights", tab, trouble=str(error)), {"visible": False}
+        values = {"glance": self.glance, "talks": talks, "problems": self.shop.problems, "most": MOST_CONVERSATIONS}
+        rows = [[intent, count] for intent, count in talks["intents"].most_common(10)]
+        kinds = {"intent": "nominal", "turns": "quantitative"}  # gr.BarPlot takes its own form: no pandas is needed
+        data = {"columns": list(kinds), "data": rows, "datatypes": kinds, "mark": "bar"}
+        plot = {"value": data, "y_lim": [0, rows[0][1] + 1], "visible": True} if rows else {"visible": False}
+        return self.render("insights", tab, **values), plot
+
+    def language(self, wish: str) -> str:
+        """The interface's language for a wish such as "zh-CN,zh;q=0.9"; English where it is none of ours."""
+        return next((one for one in self.words if wish.startswith(one)), "en")
+
+    def people(self, words: Words) -> list[tuple[str, str]]:
+        """The shopper picker's choices: (label, id)."""
+        choices = [(words["visitor"], "")]
+        for shopper_id, language, count in self.shoppers:
+            orders = words["one_order"] if count == 1 else words["orders"].format(n=count)
+            spoken = self.words[language]["language"] if language in self.words else language
+            name = self.shop.shopper(shopper_id).name or shopper_id
+            choices.append((" · ".join(part for part in (name, spoken, orders) if part), shopper_id))
+        return choices
 
 
-def build(shop: Shop, bot: ShopBot) -> Any:
-    """The page."""
+# ---------------------------------------------------------------- the page
+
+
+def theme() -> Any:
+    """A quiet theme: stone greys, one green, system fonts (so that no font is fetched from anywhere)."""
+    from gradio.themes import Base, Color
+
+    green = Color(
+        *("#eef8f4", "#d6efe5", "#aedfcc", "#7fcab0", "#4fae90", "#2c9075", "#17705a", "#125b49", "#0e483a", "#0b382e"),
+        "#06231c",
+    )
+    fonts = ("Inter", "ui-sans-serif", "system-ui", "PingFang SC", "Noto Sans CJK SC", "sans-serif")
+    look = Base(primary_hue=green, neutral_hue="stone", font=fonts, font_mono=("ui-monospace", "monospace"))
+    return look.set(
+        body_background_fill="#faf9f7",
+        body_background_fill_dark="#151413",
+        background_fill_primary_dark="#1d1b1a",
+        body_text_color_subdued="#6b6560",
+        body_text_color_subdued_dark="#a8a29e",
+        color_accent="*primary_600",
+        color_accent_soft="*primary_50",
+        color_accent_soft_dark="#17372e",
+        block_border_width="0px",
+        block_background_fill="transparent",
+        block_background_fill_dark="transparent",
+        input_background_fill="white",
+        input_background_fill_dark="#1d1b1a",
+        input_radius="12px",
+        button_large_radius="12px",
+        button_medium_radius="12px",
+    )
+
+
+def build(demo: Demo) -> Any:
+    """The page: its components, and which handler each click goes to."""
     import gradio as gr
 
-    page = Page(shop, bot)
-    with gr.Blocks(title=f"{shop.config.shop.name} · shopbot") as blocks:
-        gr.Markdown(f"## {html.escape(shop.config.shop.name)}\nAn automated assistant; every answer shows its sources.")
-        session, turn = gr.State(lambda: uuid4().hex), gr.State("")
-        with gr.Tab("Chat · 对话"), gr.Row():
-            with gr.Column(scale=3, min_width=320):
-                who = gr.Dropdown(shoppers(shop), value="", label="Shopper · 顾客", elem_id="shopper")
-                chat = gr.Chatbot(height=430, elem_id="chat", show_label=False, buttons=["copy"])
-                box = gr.Textbox(
-                    placeholder="Ask about policies, products or your orders · 请输入问题",
-                    show_label=False,
-                    elem_id="message",
-                )
-                gr.Examples(examples(shop), box, label="Try · 试试")
-                with gr.Row():
-                    up, down = gr.Button("👍", size="sm", elem_id="up"), gr.Button("👎", size="sm")
-                    new = gr.Button("New conversation · 新对话", size="sm")
-                noted = gr.Markdown("")
+    words = demo.words["en"]
+    with gr.Blocks(title=f"{demo.shop.config.shop.name} · shopbot", analytics_enabled=False) as page:
+        tab = gr.State()  # a Tab, made when the page is loaded; until then nothing can be typed or clicked
+        with gr.Row(elem_id="top"):
+            brand = gr.HTML(demo.render("brand", Tab()), apply_default_css=False)
+            spoken = [(text["language"], language) for language, text in demo.words.items()]
+            language = gr.Radio(spoken, value="en", show_label=False, container=False, interactive=False,
+                                elem_id="language")  # fmt: skip
+        with gr.Tab(words["chat"]) as chat_tab, gr.Row(elem_id="columns"):
+            with gr.Column(scale=3, min_width=320, elem_id="left"):
+                with gr.Row(elem_id="who"):
+                    who = gr.Dropdown(demo.people(words), value="", label=words["who"], num_choices_shown=9, scale=3,
+                                      min_width=180, interactive=False, elem_id="shopper")  # fmt: skip
+                    new = gr.Button(words["new"], scale=1, min_width=120, interactive=False, elem_id="new")
+                script = (PAGE / "page.js").read_text("utf-8")
+                talk = gr.HTML(elem_id="talk", js_on_load=script, apply_default_css=False)
+                box = gr.Textbox(placeholder=words["ask"], show_label=False, container=False, max_lines=5,
+                                 max_length=100_000, submit_btn=True, interactive=False, elem_id="ask")  # fmt: skip
             with gr.Column(scale=2, min_width=320):
-                gr.Markdown("#### Sources · 来源")
-                sources = gr.HTML(elem_id="sources")
-                gr.Markdown("#### This turn · 本轮")
-                panel = gr.HTML(elem_id="panel")
-        with gr.Tab("Insights · 概况") as insights:
-            figures = gr.Markdown(page.figures())
-        box.submit(page.ask, [box, chat, who, session], [box, chat, sources, panel, turn])
-        fresh = (lambda: (uuid4().hex, [], "", "", ""), None, [session, chat, sources, panel, turn])
-        new.click(*fresh)
-        who.change(*fresh)
-        up.click(lambda one: page.thumb(one, True), turn, noted)
-        down.click(lambda one: page.thumb(one, False), turn, noted)
-        insights.select(page.figures, None, figures)
-    return blocks
+                panel = gr.HTML(elem_id="panel", apply_default_css=False)
+        with gr.Tab(words["insights"]) as insights_tab:
+            figures = gr.HTML(elem_id="insights", apply_default_css=False)
+            plot = gr.BarPlot(x="intent", y="turns", title=words["intents"], height=260, x_label_angle=-30, sort="-y",
+                              x_title="", y_title="", elem_id="plot", buttons=[])  # fmt: skip
+        shown, labels = [tab, talk, panel], [language, brand, chat_tab, insights_tab, who, new, box, plot]
+        connect(demo, page, shown, labels, [figures, plot])
+    return page
+
+
+def connect(demo: Demo, page: Any, shown: list[Any], labels: list[Any], figures: list[Any]) -> None:
+    """Which click goes to which handler. None of them is an endpoint for other programs."""
+    import gradio as gr
+
+    tab, talk, _ = shown
+    language, _, _, insights_tab, who, new, box, _ = labels
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    idle: dict[str, Any] = {"submit_btn": True, "stop_btn": False}
+
+    async def asked(state: Tab, typed: str, event: gr.EventData) -> AsyncIterator[tuple[Any, ...]]:
+        question = str(event.ask if event.target is talk else typed).strip()
+        if question:
+            yield (*demo.view(state), gr.Textbox(value="", submit_btn=False, stop_btn=True))
+            async for view in demo.ask(state, question):
+                yield (*view, gr.skip())
+        yield (*demo.view(state), gr.Textbox(**idle))
+
+    def thumbed(state: Tab, event: gr.EventData) -> tuple[Any, ...]:
+        return demo.rate(state, str(event.turn), int(event.thumb))
+
+    def chosen(state: Tab, event: gr.EventData) -> tuple[Any, ...]:
+        return demo.show(state, int(event.show))
+
+    def opened(request: gr.Request) -> tuple[Any, ...]:
+        return relabelled(demo, Tab(), demo.language(str(request.headers.get("accept-language", ""))))
+
+    asking = gr.on([box.submit, talk.submit], asked, [tab, box], [*shown, box], concurrency_limit=16, **quiet)
+    box.stop(lambda state: (*demo.stop(state), gr.Textbox(**idle)), tab, [*shown, box], cancels=[asking], **quiet)
+    restart = lambda state, one: (*demo.become(state, one), gr.Textbox(**idle))  # noqa: E731 - as the line above
+    gr.on([who.input, new.click], restart, [tab, who], [*shown, box], cancels=[asking], **quiet)
+    talk.like(thumbed, tab, shown, **quiet)
+    talk.select(chosen, tab, shown, **quiet)
+    page.load(opened, None, [*shown, *labels, figures[0]], **quiet)
+    language.input(partial(relabelled, demo), [tab, language], [*shown, *labels, figures[0]], **quiet)
+    insights_tab.select(partial(counted, demo), tab, figures, **quiet)
+
+
+def counted(demo: Demo, tab: Tab) -> tuple[Any, ...]:
+    """The insights and their plot."""
+    import gradio as gr
+
+    html, plot = demo.insights(tab)
+    return html, gr.BarPlot(**plot)
+
+
+def relabelled(demo: Demo, tab: Tab, language: str) -> tuple[Any, ...]:
+    """The whole page in a language, and ready to be used."""
+    import gradio as gr
+
+    tab.language = demo.language(language)
+    words = demo.words[tab.language]
+    return (
+        *demo.view(tab),
+        gr.Radio(value=tab.language, interactive=True),
+        demo.render("brand", tab),
+        gr.Tab(label=words["chat"]),
+        gr.Tab(label=words["insights"]),
+        gr.Dropdown(choices=demo.people(words), label=words["who"], interactive=True),
+        gr.Button(words["new"], interactive=True),
+        gr.Textbox(placeholder=words["ask"], label=words["ask"], interactive=True),
+        gr.BarPlot(title=words["intents"]),
+        demo.insights(tab)[0],
+    )
+
+
+# ---------------------------------------------------------------- the command
+
+
+@contextmanager
+def step(out: Console, what: str) -> Iterator[Status]:
+    """A line of the start-up: what is being done, then how long it took."""
+    began = perf_counter()
+    with out.status(f"{what} …") as status:
+        yield status
+    out.print(f"[green]✓[/green] {what} [dim]{perf_counter() - began:.1f} s[/dim]")
+
+
+def check_port(host: str, port: int) -> None:
+    """Refuse a port that is taken before anything is loaded for it. Raises typer.Exit, with 2."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        other = port + 1 if port < 65_535 else port - 1
+        why = f"Port {port} is in use. Type:  python demo.py --port {other}" if taken else \
+            f"Cannot listen on {host}:{port} ({error.strerror or error}). Try --host 127.0.0.1 --port 7860"  # fmt: skip
+        Console(stderr=True, soft_wrap=True).print(f"[red]{escape(why)}[/red]")
+        raise typer.Exit(2) from None
+
+
+def prepare(out: Console, folder: Path, home: Path, options: dict[str, Any]) -> Demo:
+    """Open the shop and load everything that a turn needs, so that the page is never half ready."""
+    with step(out, "Reading the shop"):
+        shop = Shop.open(folder, home=home)
+    with step(out, "Loading the sentence model"):
+        shop.embedder.embed_array(["warm"], query=True)
+    with step(out, "Bringing the index of policies and products up to date") as status:
+        shop.progress = lambda what, done, all_: status.update(f"{escape(what)} {done} of {all_} …")
+        _ = shop.index
+    with step(out, "Wiring the agent"):
+        bot = shop.bot(**options)
+        bot.mind.understand("Where is my order?")
+        demo = Demo(shop, bot)
+    for problem in shop.problems[:5]:
+        out.print(f"[yellow]{escape(problem)}[/yellow]")
+    return demo
+
+
+def has_display() -> bool:
+    """Whether a browser can be opened for the person at this machine."""
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def main(
-    shop: Annotated[Path, typer.Option(help="The shop's folder.")] = Path("sample_shop"),
-    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port of the page.")] = 7860,
-    home: Annotated[Path, typer.Option(envvar="SHOPBOT_HOME", help="Where index and sessions are kept.")] = Path(
-        "~/.cache/shopbot"
+    shop: Annotated[Path, typer.Option(envvar="SHOPBOT_SHOP", help="The shop's folder: it has a shop.toml.")] = Path(
+        "sample_shop"
     ),
-    planner: Annotated[Literal["head", "model"], typer.Option(help="Who chooses the steps.")] = "head",
-    wording: Annotated[Literal["draft", "model"], typer.Option(help="Who words the answers.")] = "draft",
-    model: Annotated[str | None, typer.Option(help="'local', 'vllm:URL', or a model's name.")] = None,
+    host: Annotated[str, typer.Option(help="Where to listen. 0.0.0.0 lets others in: they can be any shopper.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="The port of the page.")] = 7860,
+    home: Annotated[
+        Path, typer.Option(envvar="SHOPBOT_HOME", help="Where index, sessions and models are kept.")
+    ] = Path("~/.cache/shopbot"),
+    planner: Annotated[Literal["head", "model"], typer.Option(help="Who chooses the steps: 'head' needs no model.")] = (
+        "head"
+    ),
+    wording: Annotated[Literal["draft", "model"], typer.Option(help="Who words answers: the sources, or a model.")] = (
+        "draft"
+    ),
+    model: Annotated[str | None, typer.Option(help="'local', 'vllm:http://HOST:PORT/v1', a name or a folder.")] = None,
+    share: Annotated[Literal["no", "yes"], typer.Option(help="A public link through Gradio's servers.")] = "no",
 ) -> None:
-    """Open the demo in the browser."""
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    started = time.perf_counter()
-    with socket.socket() as probe:
-        if probe.connect_ex((host, port)) == 0:
-            typer.echo(
-                f"Port {port} is in use: stop what runs there, or type: python demo.py --port {port + 1}", err=True
-            )
-            raise typer.Exit(2)
-    try:
-        typer.echo(f"Loading {shop} (models, index) …")
-        opened = Shop.open(shop, home=home)
-        bot = opened.bot(planner=planner, wording=wording, model=model)
-    except ShopbotError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
-    from gradio.themes import Soft
+    """Talk to a shop's agent in the browser, and watch each step of its answers.
 
-    blocks = build(opened, bot)
-    typer.echo(f"Ready in {time.perf_counter() - started:.0f} s: open http://{host}:{port}")
-    with opened:
-        blocks.launch(
-            server_name=host, server_port=port, theme=Soft(primary_hue="teal"), css=CSS,
-            inbrowser=bool(os.environ.get("DISPLAY")), quiet=True,
+    The sample shop:      python demo.py
+
+    A shop of your own:   python demo.py --shop DIR
+
+    Worded by a model:    python demo.py --wording model --model vllm:http://127.0.0.1:8000/v1
+    """
+    began, out = perf_counter(), Console(highlight=False, soft_wrap=True)
+    check_port(host, port)
+    try:
+        demo = prepare(out, shop, home, {"planner": planner, "wording": wording, "model": model})
+    except ShopbotError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[red]{escape(str(error))}[/red]")
+        raise typer.Exit(2) from None
+    with demo.shop:
+        serve(out, demo, host, port, share == "yes", began)
+
+
+def serve(out: Console, demo: Demo, host: str, port: int, share: bool, began: float) -> None:
+    """Open the page and stay until Ctrl-C."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    with step(out, "Opening the page"):
+        page = build(demo)
+        page.launch(
+            server_name=host, server_port=port, share=share, inbrowser=has_display(), quiet=True, prevent_thread_lock=True,
+            theme=theme(), css_paths=[PAGE / "style.css"], favicon_path=PAGE / "mark.svg", footer_links=[], ssr_mode=False,
         )  # fmt: skip
+    local = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+    out.print(f"[bold]Ready in {perf_counter() - began:.0f} s — open http://{local}:{port}[/bold]  (Ctrl-C ends)")
+    try:
+        page.block_thread()
+    finally:
+        page.close(verbose=False)
 
 
 if __name__ == "__main__":

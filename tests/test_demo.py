@@ -1,4 +1,4 @@
-"""The demo in a real browser: cited answers in both languages, a shopper's order, sources, thumbs, tabs, phone width."""
+"""The demo in a real browser, on the real shop: answers, sources, orders, thumbs, tabs, errors, and how it looks."""
 
 from __future__ import annotations
 
@@ -13,38 +13,51 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Request, expect, sync_playwright
 
-from demo import shoppers
+from demo_page.figures import notable, questions
+from demo_page.tab import Exchange
 from shopbot.shop import Shop
-from shopbot.types import Order
+from shopbot.types import Draft, Drafted, Order
 
 ROOT = Path(__file__).resolve().parents[1]
+SHOP = ROOT / "sample_shop"
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = (
     "--no-sandbox --disable-dev-shm-usage --disable-gpu --disable-background-networking "
     "--disable-component-update --disable-sync --no-first-run"
 ).split()
-START_SECONDS = 120
+START_SECONDS = 240
 ANSWER_MS = 30_000
+RETURNS = "How long do I have to return something?"
 
 
 @dataclass(frozen=True)
 class Demo:
-    """A running demo: its address and the folder that its database lies under."""
+    """A running demo: its port and the folder that its database lies under."""
 
-    url: str
+    port: int
     home: Path
 
-    def thumbs(self) -> list[int]:
-        """The stored thumbs, oldest first."""
-        with closing(sqlite3.connect(next(self.home.rglob("shopbot.db")))) as database:
-            return [row[0] for row in database.execute("SELECT thumb FROM shopbot_feedback ORDER BY id")]
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def database(self) -> Path:
+        return next(self.home.rglob("shopbot.db"))
+
+    def run(self, statement: str) -> list[tuple[int | str, ...]]:
+        with closing(sqlite3.connect(self.database)) as database, database:
+            return list(database.execute(statement))
+
+    def thumbs(self) -> list[tuple[int | str, ...]]:
+        return self.run("SELECT thumb, message FROM shopbot_feedback JOIN shopbot_turns t ON t.id = turn_id")
 
 
 def free_port() -> int:
@@ -67,24 +80,24 @@ def wait_until_open(process: subprocess.Popen[bytes], url: str, log: Path) -> No
 
 def bring_index(home: Path) -> None:
     """Copy the index that this machine has made already, if any: making it takes a minute. Conversations stay out."""
-    made = Shop.open(ROOT / "sample_shop").home
+    made = Shop.open(SHOP).home
     if made.is_dir():
-        kept_out = shutil.ignore_patterns("shopbot.db*")
-        shutil.copytree(made, Shop.open(ROOT / "sample_shop", home=home).home, ignore=kept_out)
+        shutil.copytree(made, Shop.open(SHOP, home=home).home, ignore=shutil.ignore_patterns("shopbot.db*"))
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("demo")
-    port, log = free_port(), folder / "log.txt"
-    bring_index(folder / "home")
-    command = [sys.executable, "demo.py", "--port", str(port), "--home", str(folder / "home")]
+    running, log = Demo(free_port(), folder / "home"), folder / "log.txt"
+    bring_index(running.home)
+    command = [sys.executable, "demo.py", "--port", str(running.port), "--home", str(running.home)]
     with log.open("wb") as written:
         process = subprocess.Popen(command, cwd=ROOT, stdout=written, stderr=subprocess.STDOUT)
     try:
-        wait_until_open(process, f"http://127.0.0.1:{port}", log)
-        assert "Ready in" in log.read_text()
-        yield Demo(f"http://127.0.0.1:{port}", folder / "home")
+        wait_until_open(process, running.url, log)
+        yield running
+        assert f"open {running.url}" in log.read_text()
+        assert "Traceback" not in log.read_text()
     finally:
         process.terminate()
         process.wait(20)
@@ -105,126 +118,248 @@ def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def open_page(browser: Browser, demo: Demo, width: int = 1280, height: int = 800, theme: str = "light") -> Page:
-    """The demo in a context (so: cookies, storage, session) of its own."""
-    page = browser.new_context(viewport={"width": width, "height": height}).new_page()
-    page.goto(f"{demo.url}/?__theme={theme}")
-    page.locator("#message textarea, #message input").first.wait_for(timeout=ANSWER_MS)
-    return page
+@contextmanager
+def opened(browser: Browser, demo: Demo, width: int = 1280, height: int = 800, **options: str) -> Iterator[Page]:
+    """The demo in a context (so: cookies, storage, session) of its own, ready to be used."""
+    settings = {"locale": options.get("locale"), "color_scheme": options.get("scheme")}
+    context = browser.new_context(viewport={"width": width, "height": height}, **settings)
+    page = context.new_page()
+    page.goto(demo.url)
+    page.locator(".chip").first.wait_for(timeout=ANSWER_MS)
+    expect(page.locator("#ask textarea")).to_be_enabled()
+    yield page
+    context.close()
 
 
 @pytest.fixture
 def page(browser: Browser, demo: Demo) -> Iterator[Page]:
-    opened = open_page(browser, demo)
-    yield opened
-    opened.context.close()
+    with opened(browser, demo) as page:
+        yield page
 
 
-def ask(page: Page, question: str) -> str:
-    """Ask as a shopper does; the answer, once the turn is over."""
-    box = page.locator("#message textarea, #message input").first
-    box.fill(question)
-    box.press("Enter")
-    page.locator("#panel").get_by_text("Took").wait_for(timeout=ANSWER_MS)
-    return page.locator("#chat .bot.message, #chat .message.bot").last.inner_text()
+def answered(page: Page) -> Locator:
+    """The newest answer, once its turn is over."""
+    expect(page.locator(".said")).to_have_count(page.locator(".asked").count())
+    expect(page.locator(".said .foot, .said .trouble")).to_have_count(page.locator(".asked").count(), timeout=ANSWER_MS)
+    return page.locator(".said").last
 
 
-def an_order_on_its_way() -> tuple[str, Order]:
-    """The name of a shopper whom the picker offers, and an order of theirs that is pending or shipped."""
-    with Shop.open(ROOT / "sample_shop") as shop:
-        for label, one in shoppers(shop):
-            for order in shop.data.orders_of(one) if one else ():
-                if order.status.casefold() in ("pending", "shipped"):
-                    return label, order
-    pytest.fail("the picker offers nobody with a pending or shipped order")
+def ask(page: Page, question: str) -> Locator:
+    """Ask as a shopper does."""
+    before = page.locator(".asked").count()
+    page.locator("#ask textarea").fill(question)
+    page.locator("#ask textarea").press("Enter")
+    expect(page.locator(".asked")).to_have_count(before + 1)
+    return answered(page)
 
 
-def test_a_return_question_gets_an_answer_with_its_source(page: Page) -> None:
-    answer = ask(page, "How long do I have to return something?")
-    assert re.search(r"\d+ days", answer)
-    assert "policies/en/" in str(page.locator("#sources").text_content())
+def become(page: Page, name: str) -> None:
+    """Find a shopper by name in the picker."""
+    page.locator("#shopper input").fill(name)
+    page.get_by_role("option", name=name).first.click()
+    expect(page.locator(".hello h1")).to_contain_text(name)
+
+
+def an_open_order() -> tuple[str, Order]:
+    """The name of a shopper with one order that is pending or shipped, and that order."""
+    with Shop.open(SHOP) as shop:
+        for one, _, _ in notable(shop):
+            coming = [order for order in shop.data.orders_of(one) if order.status in ("pending", "shipped")]
+            if len(coming) == 1:
+                return shop.shopper(one).name, coming[0]
+    pytest.fail("no shopper has exactly one pending or shipped order")
+
+
+def cheapest_in_stock(shop: Shop, question: str) -> str:
+    """The lowest price in stock of the category that an example question names."""
+    products = shop.data.all_products()
+    kind = next(product.category for product in products if product.category and product.category in question)
+    variants = [variant for product in products if product.category == kind for variant in product.variants]
+    return f"{min(one.price for one in variants if one.available and one.price is not None):.2f}"
+
+
+# ---------------------------------------------------------------- answers
+
+
+def test_a_return_question_gets_a_cited_answer_that_opens_its_passage(page: Page) -> None:
+    answer = ask(page, RETURNS)
+    expect(answer.locator(".text")).to_contain_text(re.compile(r"\d+ days"))
+    passage = answer.locator(".sheet").first
+    expect(passage).to_be_hidden()
+    answer.locator(".source").first.click()
+    expect(passage).to_be_visible()
+    expect(passage.locator(".sheet-source")).to_have_text("policies/en/returns.md")
+    assert answer.locator(".text").inner_text().startswith(passage.locator("mark").first.inner_text())
+    page.keyboard.press("Escape")
+    expect(passage).to_be_hidden()
 
 
 def test_the_same_in_chinese(page: Page) -> None:
     answer = ask(page, "退货运费谁付？")
-    assert "运费" in answer
-    assert "policies/zh/" in str(page.locator("#sources").text_content())
+    assert "运费" in answer.locator(".text").inner_text()
+    expect(answer.locator(".sheet-source").first).to_contain_text("policies/zh/")
 
 
-def test_a_citation_opens_its_text(page: Page) -> None:
-    ask(page, "How long do I have to return something?")
-    citation = page.locator("#sources details").first
-    expect(citation.locator("p").first).to_be_hidden()
-    citation.locator("summary").click()
-    expect(citation.locator("p").first).to_be_visible()
-    expect(citation.locator("p").first).to_contain_text("return")
-    assert citation.locator("p").first.is_visible()
-
-
-def test_a_shopper_sees_the_status_of_an_order(page: Page) -> None:
-    label, order = an_order_on_its_way()
-    page.locator("#shopper input").click()
-    page.get_by_role("option", name=label).click()
+def test_a_shopper_finds_where_their_order_is(page: Page) -> None:
+    name, order = an_open_order()
+    become(page, name)
     answer = ask(page, f"What is the status of my order {order.id}?")
-    assert order.id in answer
-    assert order.status.casefold() in answer.casefold()
-    expect(page.locator("#panel")).to_contain_text("get_order")
+    assert order.id in answer.inner_text()
+    assert order.status in answer.inner_text()
+    tool = page.locator("#panel .tool").first
+    expect(tool).to_contain_text("get_order")
+    expect(tool.locator(".argument")).to_contain_text(order.id)
+    expect(tool.locator(".status")).to_have_text("done")
 
 
-def test_a_visitor_is_told_nothing_of_an_order(page: Page) -> None:
-    _, order = an_order_on_its_way()
+def test_another_shopper_begins_a_clean_conversation(page: Page) -> None:
+    name, order = an_open_order()
+    become(page, name)
+    ask(page, f"What is the status of my order {order.id}?")
+    page.locator("#shopper input").fill("Visitor")
+    page.get_by_role("option", name="Visitor").click()
+    expect(page.locator(".asked")).to_have_count(0)
+    expect(page.locator("#panel")).not_to_contain_text(order.id)
     answer = ask(page, f"What is the status of my order {order.id}?")
-    assert order.status.casefold() not in answer.casefold()
+    assert order.status not in answer.inner_text()
 
 
-def test_the_cheapest_of_a_category_is_the_cheapest_in_stock(page: Page) -> None:
-    with Shop.open(ROOT / "sample_shop") as shop:
-        products = shop.data.all_products()
-    category = next(product.category for product in products if product.category and product.available)
-    prices = [
-        variant.price
-        for product in products
-        if product.category == category
-        for variant in product.variants
-        if variant.available and variant.price is not None
-    ]
-    assert f"{min(prices):.2f}" in ask(page, f"What is the cheapest of the {category} in stock?")
+def test_the_example_about_the_cheapest_names_the_cheapest_in_stock(page: Page) -> None:
+    with Shop.open(SHOP) as shop:
+        example = next(one for one in questions(shop, {"examples": [], "cheapest": "{kind}", "compare": ""}, "en"))
+        price = cheapest_in_stock(shop, example)
+    page.locator(".chip", has_text="cheapest").first.click()
+    expect(page.locator(".asked")).to_contain_text(example)
+    assert price in answered(page).locator(".text").inner_text()
 
 
-def test_markup_of_a_shopper_stays_text(page: Page) -> None:
-    ask(page, "<img src=x onerror=\"document.title='taken'\"> **bold** returns?")
-    expect(page.locator("#chat")).to_contain_text("<img src=x")
-    expect(page.locator("#chat")).to_contain_text("**bold**")
-    assert page.title() != "taken"
+def test_the_panel_shows_each_step(page: Page) -> None:
+    ask(page, RETURNS)
+    panel = page.locator("#panel")
+    for title in ("Understood", "Plan", "Passages found", "Sentences read", "Worded by", "Time"):
+        expect(panel.locator("h3", has_text=title)).to_be_visible()
+    assert float(panel.locator(".found .score").first.inner_text()) > 0
+    ask(page, "Hello!")
+    expect(panel.locator(".question")).to_have_text("Hello!")
+    page.locator("[data-show='0']").click()
+    expect(panel.locator(".question")).to_have_text(RETURNS)
 
 
-def test_thumbs_are_stored(page: Page, demo: Demo) -> None:
+def test_markup_stays_text(page: Page) -> None:
+    hostile = "<img src=x onerror=\"document.title='taken'\"> **bold** {{value}} ${document.title='taken'} returns?"
+    ask(page, hostile)
+    expect(page.locator(".asked")).to_contain_text(hostile)
+    expect(page.locator("#panel .question")).to_contain_text(hostile)
+    assert page.locator("#talk img, #panel img").count() == 0
+    assert page.title() == "Larkfield · shopbot"
+
+
+# ---------------------------------------------------------------- thumbs, tabs, languages, figures
+
+
+def test_thumbs_are_stored_and_counted(page: Page, demo: Demo) -> None:
+    question = "How long do refunds take?"
+    ask(page, question).locator("[data-thumb='-1']").click()
+    expect(page.locator("[data-thumb='-1'][aria-pressed='true']")).to_have_count(1)
+    assert demo.thumbs()[-1] == (-1, question)
+    page.get_by_role("tab", name="Insights").click()
+    expect(page.locator(".given").first).to_contain_text(question)
+    turns = demo.run("SELECT count(*) FROM shopbot_turns WHERE status = 'complete'")[0][0]
+    expect(page.locator(".figure", has_text="turns").first).to_contain_text(str(turns))
+    expect(page.locator("#plot canvas, #plot svg.marks").first).to_be_visible()
+
+
+def test_two_tabs_share_nothing(page: Page, demo: Demo) -> None:
     ask(page, "How long do refunds take?")
-    before = len(demo.thumbs())
-    page.locator("#up").click()
-    page.get_by_text("Thank you, noted.").wait_for()
-    assert demo.thumbs()[before:] == [1]
-
-
-def test_two_tabs_share_nothing(page: Page, browser: Browser, demo: Demo) -> None:
-    ask(page, "How long do refunds take?")
-    other = open_page(browser, demo)
-    expect(other.locator("#chat")).not_to_contain_text("refunds")
+    other = page.context.new_page()
+    other.goto(demo.url)
+    other.locator(".chip").first.wait_for(timeout=ANSWER_MS)
+    expect(other.locator(".asked")).to_have_count(0)
     ask(other, "Do you ship abroad?")
-    expect(page.locator("#chat")).not_to_contain_text("abroad")
-    assert "refunds" not in other.locator("#chat").inner_text()
-    other.context.close()
+    expect(other.locator(".asked")).to_have_count(1)
+    expect(page.locator(".asked")).to_have_count(1)
+    told = dict(demo.run("SELECT message, session_id FROM shopbot_turns ORDER BY started_at"))
+    assert told["How long do refunds take?"] != told["Do you ship abroad?"]
 
 
-@pytest.mark.parametrize(
-    ("name", "width", "height", "theme"),
-    [("light", 1280, 800, "light"), ("dark", 1280, 800, "dark"), ("phone", 390, 844, "light")],
-)
-def test_nothing_overflows(
-    browser: Browser, demo: Demo, screenshots: Path, name: str, width: int, height: int, theme: str
+def test_the_interface_changes_its_language_and_keeps_the_conversation(page: Page) -> None:
+    ask(page, RETURNS)
+    page.locator("#language input[value=zh]").click()
+    expect(page.locator("#new")).to_have_text("新对话")
+    expect(page.get_by_role("tab").first).to_have_text("对话")
+    expect(page.locator("#panel h2")).to_have_text("本轮的每一步")
+    expect(page.locator(".asked")).to_have_text(re.compile(re.escape(RETURNS)))
+    assert page.locator("#ask textarea").get_attribute("placeholder") == "询问订单、商品或政策……"
+    page.locator("#new").click()
+    expect(page.locator(".asked")).to_have_count(0)
+
+
+def test_a_chinese_browser_gets_a_chinese_page(browser: Browser, demo: Demo) -> None:
+    with opened(browser, demo, locale="zh-CN") as page:
+        expect(page.locator("#new")).to_have_text("新对话")
+        assert page.locator(".hello h1").inner_text() == "Larkfield 能帮您什么？"
+
+
+# ---------------------------------------------------------------- what goes wrong
+
+
+def test_an_error_is_told_in_the_chat(page: Page, demo: Demo) -> None:
+    demo.run("ALTER TABLE shopbot_turns RENAME TO hidden_turns")
+    try:
+        answer = ask(page, RETURNS)
+        expect(answer.locator(".trouble")).to_contain_text("This could not be answered")
+        expect(page.locator("#panel .state")).to_have_text("failed")
+        assert "Traceback" not in page.locator("body").inner_text()
+    finally:
+        demo.run("ALTER TABLE hidden_turns RENAME TO shopbot_turns")
+    expect(ask(page, RETURNS).locator(".text")).to_contain_text("days")
+
+
+def test_a_port_in_use_is_named_with_what_to_type(demo: Demo) -> None:
+    command = [sys.executable, "demo.py", "--port", str(demo.port)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert f"Port {demo.port} is in use" in ended.stderr
+    assert f"--port {demo.port + 1}" in ended.stderr
+
+
+def test_a_source_is_marked_where_the_answer_says_it() -> None:
+    exchange = Exchange("?", [Drafted(Draft(("Parcels arrive in 3 days.", "\n- Not on Sundays.")), "draft", 0.0)])
+    pieces = exchange.marked("**Parcels arrive\nin 3 days**, often sooner.\n- Not on Sundays")
+    assert [piece for piece, said in pieces if said] == ["Parcels arrive\nin 3 days", "Not on Sundays"]
+    assert "".join(piece for piece, _ in pieces) == "Parcels arrive\nin 3 days, often sooner.\n- Not on Sundays"
+
+
+# ---------------------------------------------------------------- how it looks
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("name", "width", "height"), [("desktop", 1280, 800), ("phone", 390, 844)])
+def test_it_fits_and_follows_the_system(
+    browser: Browser, demo: Demo, screenshots: Path, name: str, width: int, height: int, scheme: str
 ) -> None:
-    page = open_page(browser, demo, width, height, theme)
-    ask(page, "How long do I have to return something?")
-    page.screenshot(path=screenshots / f"{name}.png", full_page=True)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.context.close()
+    elsewhere: list[str] = []
+
+    def note(request: Request) -> None:
+        if not request.url.startswith((demo.url, "data:", "blob:")):
+            elsewhere.append(request.url)
+
+    with opened(browser, demo, width, height, scheme=scheme) as page:
+        page.on("request", note)
+        page.screenshot(path=screenshots / f"{name}-{scheme}-hello.png")
+        ask(page, RETURNS)
+        page.screenshot(path=screenshots / f"{name}-{scheme}-chat.png")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.locator("#ask").bounding_box()["y"] < height - 40  # the box is on the screen, not below it
+        page.locator(".source").first.click()
+        page.wait_for_timeout(300)  # the sheet rises
+        page.screenshot(path=screenshots / f"{name}-{scheme}-source.png")
+        page.keyboard.press("Escape")
+        page.get_by_role("tab", name="Insights").click()
+        page.locator(".figure").first.wait_for()
+        page.wait_for_timeout(600)  # the plot draws itself
+        page.screenshot(path=screenshots / f"{name}-{scheme}-insights.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (max(int(part) for part in re.findall(r"\d+", background)[:3]) < 80) is (scheme == "dark")
+    assert elsewhere == []

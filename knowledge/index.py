@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from knowledge import versions
 from knowledge.embed import SentenceEmbedder
 from knowledge.lexical import LexicalIndex
-from knowledge.vectors import Progress, Sentences, VectorTable, sentence_text
+from knowledge.spelling import Speller
+from knowledge.vectors import Progress, Sentences, VectorTable, encode_sentences, passage_text
 from knowledge.versions import Manifest, ingest_again
 from shopbot.errors import IndexRefused, ShopError
 from shopbot.types import Passage, PassageKind
@@ -53,35 +54,46 @@ class Change:
 class KnowledgeIndex:
     """One whole version of an index, open for reading. Make it with `build` or `open`; close it when done.
 
-    `passages` maps id → passage in row order: row i of `vectors` (n, dimension) and of `lexical` belongs to the i-th. Threads may share it.
+    `passages` maps id → passage; the i-th has row i of `table.passages` and of `lexical`. A sentence has the same row in
+    `table.sentences` and `sentence_lexical`. Threads may share it.
     """
 
-    def __init__(self, version: Path, manifest: Manifest) -> None:
+    def __init__(self, version: Path, manifest: Manifest, embedder: SentenceEmbedder) -> None:
         self.version = version
         self.manifest = manifest
         self.change = Change(manifest.version, 0, 0, manifest.passages, switched=False)
         self._open = contextlib.ExitStack()
         try:
-            self._read()
+            self._read(embedder)
         except BaseException:
             self.close()
             raise
 
-    def _read(self) -> None:
+    def _read(self, embedder: SentenceEmbedder) -> None:
         folder = self.version.parent.parent
         with _refused(folder):
             chroma = self._open.enter_context(contextlib.closing(_Chroma(self.version / "chroma")))
             self._collection = chroma.collection
             stored = {passage.id: passage for passage in _stored(self._collection)}
-            self._table = VectorTable.load(self.version)
+            self.table = VectorTable.load(self.version)
         shape = (self.manifest.passages, self.manifest.dimension)
-        if set(stored) != set(self._table.rows) or self._table.passages.shape != shape:
+        if set(stored) != set(self.table.rows) or self.table.passages.shape != shape:
             raise IndexRefused(
-                f"{self.version} is only half there: its parts hold different passages. {ingest_again(folder)}"
+                f"{self.version} is half there: its parts hold different passages. {ingest_again(folder)}"
             )
-        self.passages: Mapping[str, Passage] = {identity: stored[identity] for identity in self._table.rows}
-        self.vectors = self._table.passages
-        self.lexical = LexicalIndex([words(passage) for passage in self.passages.values()])
+        self.passages: Mapping[str, Passage] = {identity: stored[identity] for identity in self.table.rows}
+        texts = [passage_text(passage) for passage in self.passages.values()]
+        self.lexical = LexicalIndex(texts)
+        self.sentence_lexical = LexicalIndex(
+            [
+                f"{passage.title} {text}"
+                for passage, own in zip(self.passages.values(), self.table.texts, strict=True)
+                for text in own
+            ]
+        )
+        self.speller = Speller(texts, embedder.words)
+        self.background = self.table.background()
+        self.reads = embedder.reads
 
     @classmethod
     def open(cls, folder: Path, embedder: SentenceEmbedder) -> Self:
@@ -91,7 +103,7 @@ class KnowledgeIndex:
             raise IndexRefused(f"there is no index in {folder}. {ingest_again(folder)}")
         manifest = versions.read_manifest(version)
         _check_names(manifest, embedder, folder)
-        index = cls(version, manifest)
+        index = cls(version, manifest, embedder)
         try:
             index._check_model(embedder, folder)
         except BaseException:
@@ -127,24 +139,27 @@ class KnowledgeIndex:
 
     def sentences(self, passage_id: str) -> Sentences:
         """The sentences of a passage of this version, with their vectors. Raises KeyError for a passage of another."""
-        return self._table.sentences_of(passage_id)
+        return self.table.sentences_of(passage_id)
 
-    def row(self, passage_id: str) -> int:
-        """The row of a passage in `vectors` and in the scores of `lexical`."""
-        return self._table.rows[passage_id]
+    def spelled(self, question: str) -> str:
+        """The question with its slips of typing put right, by the words of the documents and of the embedder."""
+        return self.speller.correct(question)
+
+    def shares(self, question: str) -> NDArray[np.float32]:
+        """How much of the question each sentence covers, in [0, 1], by row of `table.sentences`."""
+        return self.sentence_lexical.shares(question)
 
     def nearest(self, vector: NDArray[np.float32], count: int) -> NDArray[np.intp]:
         """Rows of about `count` passages nearest to `vector` (dimension,), best first, from Chroma's graph."""
         if not self.passages or count < 1:
             return np.empty(0, dtype=np.intp)
         found = self._collection.query(query_embeddings=[vector], n_results=min(count, len(self.passages)), include=[])
-        return np.array([self._table.rows[identity] for identity in found["ids"][0]], dtype=np.intp)
+        return np.array([self.table.rows[identity] for identity in found["ids"][0]], dtype=np.intp)
 
     def close(self) -> None:
         """Give back every file handle; the index cannot search afterwards."""
         self._open.close()
-        self._table = VectorTable([], np.empty((0, 0), np.float32), [], np.empty((0, 0), np.float32))
-        self.vectors = self._table.passages
+        self.table = VectorTable([], np.empty((0, 0), np.float32), [], np.empty((0, 0), np.float32))
 
     def __enter__(self) -> Self:
         return self
@@ -154,22 +169,17 @@ class KnowledgeIndex:
 
     def _check_model(self, embedder: SentenceEmbedder, folder: Path) -> None:
         """One short stored sentence, encoded again, tells whether the model behind the name is still the same."""
-        candidates = ((len(texts[0]), row) for row, texts in enumerate(self._table.texts) if texts)
+        candidates = ((len(texts[0]), row) for row, texts in enumerate(self.table.texts) if texts)
         _, row = min(candidates, default=(0, -1))
         if row < 0:
             return
         passage = list(self.passages.values())[row]
         stored = self.sentences(passage.id)
-        again = embedder.embed_array([sentence_text(passage.title, stored.texts[0])])[0]
+        again = encode_sentences([passage.title], stored.texts[:1], embedder)[0]
         if float(again @ stored.vectors[0]) < SAME_MODEL_COSINE:
             raise IndexRefused(
                 f"the model {embedder.name} is not the one that made {folder}, though it has its name. {ingest_again(folder)}"
             )
-
-
-def words(passage: Passage) -> str:
-    """What the lexical leg sees of a passage."""
-    return f"{passage.title}\n{passage.text}"
 
 
 def content_hash(passages: Sequence[Passage]) -> str:
@@ -236,7 +246,7 @@ class _Draft:
         """The serving version where this embedder made it; None where there is none or it is damaged, to be made anew."""
         try:
             with KnowledgeIndex.open(folder, self.embedder) as index:
-                return index.manifest, index._table
+                return index.manifest, index.table
         except IndexRefused:
             return None
 

@@ -1,8 +1,8 @@
-"""The exact-word leg: BM25 over words, pairs of ideographs, and ids kept whole.
+"""The exact-word leg: BM25 over folded words, ideographs and pairs of them, and ids kept whole.
 
-Chinese has no spaces, so a run of ideographs counts as its overlapping pairs. An id such as "AB-120-GRN" counts
-whole and in parts, so that it is found however it is typed. Scores come from bm25s with its numpy form: one query is a few
-slices of a sparse matrix, for which compiling numba code would cost seconds and gain nothing.
+Chinese has no spaces, so a run of ideographs counts as its single characters and its overlapping pairs. An id such as
+"AB-120-GRN" counts whole and in parts, so that it is found however it is typed. BM25 is that of bm25s in its numpy
+form: a query is a few slices of a sparse matrix, for which compiling numba code would cost seconds and gain nothing.
 """
 
 from __future__ import annotations
@@ -19,61 +19,89 @@ from numpy.typing import NDArray
 
 from knowledge.sentences import CJK
 
-_TOKEN = re.compile(rf"[{CJK}]+|[^\W_]+(?:[-_./'’,][^\W_]+)*", re.UNICODE)
+_TOKEN = re.compile(rf"[{CJK}]+|[^\W_]+(?:[-_./'’,][^\W_]+)*")
 _IS_CJK = re.compile(f"[{CJK}]")
 _CJK_OR_NOT = re.compile(rf"[{CJK}]+|[^{CJK}]+")
 _JOINERS = re.compile(r"[-_./'’,]")
 _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?")
+_VOWEL = re.compile("[aeiouy]")
+
 _STOPS_EN = frozenset(
-    "a an the i im ive id me my mine you your yours we our us it its they them their he she his her is are was were be been am do "
-    "does did done have has had can could may might must shall should will would to of in on at for from by with about as and or if then "
-    "than that this these those there here what which who whom whose when where why how not no any some so just please want "
-    "need get got like there's dont doesnt cant isnt wont whats hows hi hello thanks ok also into up out".split()
+    """a an the i im ive id me my mine you your yours we our us it its they them their he she his her is are was were be
+    been am do does did done have has had can could may might must shall should will would to of in on at for from by
+    with about as and or if then than that this these those there here what which who whom whose when where why how not
+    no any some so just please want need get got like theres dont doesnt cant isnt wont whats hows hi hello thanks ok
+    also into up out""".split()
 )
 _STOPS_ZH = frozenset(
-    "的了吗呢吧啊呀嘛我你您他她它们是有在和与及或就都也还要想请问能可以会怎么样什哪个些那这如何为被把对给让得着过里吗一下"
+    "的了吗呢吧啊呀嘛我你您他她它们是有在和与及或就都也还要想请问能可以会怎么样什哪个些那这如何为被把对给让得着过里一下"
 )
+_ASKED_ZH = re.compile(
+    "什么时候|多长时间|多少钱|怎么样|怎么办|为什么|能不能|可不可以|是不是|有没有|什么|多久|多少|几[天点次号时张个件年]|"
+    "怎么|怎样|如何|哪里|哪儿|哪个|哪些|可以|是否|请问|我想|一下|东西"
+)
+"""Phrases that ask, in Chinese: their characters would match words of the text by accident."""
 
 
 def tokenize(text: str) -> list[str]:
-    """Tokens for indexing: folded words, pairs of ideographs (a lone one as it is), ids whole and in parts."""
+    """Tokens for indexing: folded words, ideographs and pairs of them, ids whole and in parts."""
     tokens: list[str] = []
     for run in _TOKEN.findall(unicodedata.normalize("NFKC", text).lower()):
         for piece in _CJK_OR_NOT.findall(run):
             if _IS_CJK.match(piece):
-                tokens += [piece[at : at + 2] for at in range(len(piece) - 1)] or [piece]
+                tokens += piece
+                tokens += [piece[at : at + 2] for at in range(len(piece) - 1)]
             else:
                 tokens += _latin(piece.strip("-_./'’,"))
     return tokens
+
+
+def query_tokens(query: str) -> list[str]:
+    """The tokens of a question that say what it is about, each once; all of them where nothing else is left."""
+    about = [token for token in tokenize(_ASKED_ZH.sub(" ", query)) if not is_stop(token)]
+    return list(dict.fromkeys(about or tokenize(query)))
+
+
+def is_stop(token: str) -> bool:
+    """Whether a token of a question says nothing about its subject ("do", "我想")."""
+    return token in _STOPS_EN or all(character in _STOPS_ZH for character in token)
 
 
 def _latin(word: str) -> list[str]:
     if _NUMBER.fullmatch(word):
         return [word.replace(",", "")]
     word = re.sub(r"['’]s$", "", word)
+    if "'" in word or "’" in word:  # don't, l'eau
+        return [_JOINERS.sub("", word)]
     parts = [fold(part) for part in _JOINERS.split(word) if part]
     if len(parts) <= 1:
         return parts
-    if "'" in word or "’" in word:  # don't, l'eau
-        return [_JOINERS.sub("", word)]
     whole = word if any(map(str.isdigit, word)) else fold(_JOINERS.sub("", word))
     return [whole, *parts]
 
 
 def fold(word: str) -> str:
-    """A plural as its singular ("policies" → "policy", "boxes" → "box"); anything else unchanged."""
-    if len(word) <= 3 or not word.isascii() or not word.isalpha() or not word.endswith("s"):
+    """A word without the endings of plural, -ing and -ed ("policies" → "policy", "cancelling" → "cancel").
+
+    Cruder than a stemmer: what counts is that the forms of one word meet.
+    """
+    if len(word) <= 3 or not word.isascii() or not word.isalpha():
+        return word
+    word = _singular(word)
+    for ending in ("ing", "ed"):
+        stem = word.removesuffix(ending)
+        if stem != word and len(stem) >= 3 and _VOWEL.search(stem):
+            word = stem[:-1] if stem[-1] == stem[-2] and stem[-1] not in "sz" and len(stem) > 4 else stem
+            break
+    return word[:-1] if word.endswith("e") and len(word) > 4 else word
+
+
+def _singular(word: str) -> str:
+    if not word.endswith("s") or word.endswith(("ss", "us", "is")):
         return word
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
-    if word.endswith(("sses", "xes", "zes", "ches", "shes")):
-        return word[:-2]
-    return word if word.endswith(("ss", "us", "is")) else word[:-1]
-
-
-def is_stop(token: str) -> bool:
-    """Whether a token of a question says nothing about its subject ("do", "我想")."""
-    return token in _STOPS_EN or all(character in _STOPS_ZH for character in token)
+    return word[:-2] if word.endswith(("sses", "xes", "zes", "ches", "shes")) else word[:-1]
 
 
 class LexicalIndex:
@@ -82,31 +110,40 @@ class LexicalIndex:
     def __init__(self, texts: Sequence[str]) -> None:
         tokens = [tokenize(text) for text in texts]
         self.size = len(tokens)
-        self._document_frequency = Counter(token for each in tokens for token in set(each))
-        self._bm25 = _fitted(tokens) if self._document_frequency else None
+        self._frequency = Counter(token for each in tokens for token in set(each))
+        self._bm25 = _fitted(tokens) if self._frequency else None
 
     def scores(self, query: str) -> NDArray[np.float32]:
         """BM25 of every text, shape (n,); zeros where the question has no word that any text has."""
-        known = [token for token in query_tokens(query) if token in self._document_frequency]
+        known = [token for token in query_tokens(query) if token in self._frequency]
         if not known or self._bm25 is None:
             return np.zeros(self.size, dtype=np.float32)
         return np.asarray(self._bm25.get_scores(known), dtype=np.float32)
 
+    def shares(self, query: str) -> NDArray[np.float32]:
+        """BM25 as a share of what a text could have at most, in [0, 1]: how much of the question it covers.
+
+        Unlike scaling by the best text found, this stays low where even the best has only a stray word in common.
+        """
+        return self.scores(query) / (sum(map(self.idf, query_tokens(query))) or 1.0)
+
+    def cover(self, query: str, texts: Sequence[str]) -> NDArray[np.float32]:
+        """About what `shares` would say of texts that are not in the index, shape (len(texts),)."""
+        wanted = {token: self.idf(token) for token in query_tokens(query)}
+        there = [set(tokenize(text)) for text in texts]
+        total = sum(wanted.values()) or 1.0
+        found = [sum(idf for token, idf in wanted.items() if token in tokens) for tokens in there]
+        return np.array(found, dtype=np.float32) / total
+
     def idf(self, token: str) -> float:
-        """Inverse document frequency, positive; a word that no text has counts as one that a single text has."""
-        frequency = max(self._document_frequency.get(token, 0), 1)
-        return math.log1p((self.size - frequency + 0.5) / (frequency + 0.5))
-
-
-def query_tokens(query: str) -> list[str]:
-    """The tokens of a question that say what it is about; all of them where nothing else is left."""
-    tokens = tokenize(query)
-    return [token for token in tokens if not is_stop(token)] or tokens
+        """Inverse document frequency, positive; a word that no text has counts like one that a single text has."""
+        frequency = max(self._frequency.get(token, 0), 1)
+        return math.log1p(max(self.size - frequency + 0.5, 0.0) / (frequency + 0.5))
 
 
 def _fitted(tokens: list[list[str]]) -> Any:
     import bm25s
 
-    model = bm25s.BM25(method="lucene", k1=1.2, b=0.75, backend="numpy")
+    model = bm25s.BM25(method="lucene", k1=0.9, b=0.4, backend="numpy")
     model.index(tokens, show_progress=False)
     return model

@@ -18,12 +18,15 @@ from numpy.typing import NDArray
 from pydantic import PrivateAttr
 
 from knowledge.embed import SentenceEmbedder
-from knowledge.index import KnowledgeIndex
+from knowledge.index import DEFAULT_WEIGHTS, KnowledgeIndex
 from knowledge.sentences import detect_language
 from shopbot.types import Passage, ScoredPassage
 
 CANDIDATES = 100
 """Rows that each leg hands to the fusion."""
+
+BEST_SENTENCE = 0.7
+"""The share of a passage's best sentence in its cosine; the rest is that of the whole passage."""
 
 EXACT_ROWS = 20_000
 """Up to this many allowed rows are searched exactly, by a matrix product; above, Chroma's graph proposes the candidates."""
@@ -56,8 +59,8 @@ class ShopRetriever(BaseRetriever):
         return self._index
 
     def encode(self, questions: Sequence[str]) -> NDArray[np.float32]:
-        """Question vectors, shape (n, dimension): to encode once and give to `search` and to the reader."""
-        return self._embedder.embed_array(questions, query=True)
+        """Question vectors, shape (n, dimension), slips of typing put right: to encode once, for `search` and the reader."""
+        return self._embedder.embed_array([self._index.speller.correct(each) for each in questions], query=True)
 
     def search(
         self,
@@ -77,33 +80,46 @@ class ShopRetriever(BaseRetriever):
         allowed = self._columns.allowed(language, kind, today)
         if not len(allowed) or k < 1:
             return []
-        weight = self._dense_weight(language)
-        lexical = self._index.lexical.scores(question)
+        question = self._index.speller.correct(question)
+        weight = self._dense_weight(language, question)
+        lexical = self._lexical(question)
         rows = _best(lexical, allowed, CANDIDATES)
-        vector = query_vector
-        if weight > 0:
-            vector = vector if vector is not None else self.encode([question])[0]
-            rows = np.union1d(rows, self._nearest(vector, allowed))
-        dense = self._index.vectors[rows] @ vector if vector is not None else np.zeros(len(rows), dtype=np.float32)
-        return self._fused(rows, dense, lexical[rows], weight, k)
+        if weight == 0:
+            return self._fused(rows, np.zeros(len(rows), dtype=np.float32), lexical[rows], weight, k)
+        vector = query_vector if query_vector is not None else self.encode([question])[0]
+        rows = np.union1d(rows, self._nearest(vector, allowed))
+        return self._fused(rows, self._dense(rows, vector), lexical[rows], weight, k)
+
+    def _lexical(self, question: str) -> NDArray[np.float32]:
+        """How much of the question each passage covers, shape (n,): the mean of the whole passage and its best sentence."""
+        index = self._index
+        sentences = index.sentence_lexical.shares(question)
+        best = np.maximum.reduceat(sentences, index.table.offsets[:-1])
+        return ((index.lexical.shares(question) + best) / 2).astype(np.float32)
+
+    def _dense(self, rows: NDArray[np.intp], vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Cosine of some passages: mostly that of their best sentence, since one sentence answers and the rest blurs it."""
+        table = self._index.table
+        best = table.best_sentences(rows, lambda sentences: table.sentences[sentences] @ vector)
+        return (BEST_SENTENCE * best + (1 - BEST_SENTENCE) * (table.passages[rows] @ vector)).astype(np.float32)
 
     def _fused(
         self, rows: NDArray[np.intp], dense: NDArray[np.float32], lexical: NDArray[np.float32], weight: float, k: int
     ) -> list[ScoredPassage]:
-        score = weight * _min_max(dense) + (1 - weight) * _min_max(lexical)
+        score = weight * _min_max(dense) + (1 - weight) * lexical
         best = np.argsort(-score, kind="stable")[:k]
-        share = lexical / lexical.max() if lexical.max() > 0 else lexical
+        scaled = lexical / lexical.max() if lexical.max() > 0 else lexical
         return [
-            ScoredPassage(self._columns.passages[rows[at]], float(score[at]), float(dense[at]), float(share[at]))
+            ScoredPassage(self._columns.passages[rows[at]], float(score[at]), float(dense[at]), float(scaled[at]))
             for at in best
             if score[at] > 0
         ]
 
-    def _dense_weight(self, language: str) -> float:
-        if not self._embedder.reads(language):
+    def _dense_weight(self, language: str, question: str) -> float:
+        if not (self._index.reads(language) and self._index.reads(detect_language(question))):
             return 0.0
         weights = self._index.manifest.weights
-        return weights.get(language, weights.get("", 0.5))
+        return weights.get(language, weights.get("", DEFAULT_WEIGHTS[""]))
 
     def _nearest(self, vector: NDArray[np.float32], allowed: NDArray[np.intp]) -> NDArray[np.intp]:
         total = len(self._columns.passages)
@@ -114,8 +130,8 @@ class ShopRetriever(BaseRetriever):
             if len(found) >= CANDIDATES:
                 return found[:CANDIDATES]
         if len(allowed) * 4 > total:  # one product over all rows is cheaper than gathering a quarter of them
-            return _best(self._index.vectors @ vector, allowed, CANDIDATES)
-        return allowed[_best(self._index.vectors[allowed] @ vector, np.arange(len(allowed)), CANDIDATES)]
+            return _best(self._index.table.passages @ vector, allowed, CANDIDATES)
+        return allowed[_best(self._index.table.passages[allowed] @ vector, np.arange(len(allowed)), CANDIDATES)]
 
     def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
         del run_manager

@@ -21,6 +21,7 @@ _ITEM = re.compile(r"^\s*(?:[-*•·‣▪]\s+|(?=\d{1,2}[.)]\s))(.*)$")
 _LEAD_IN = re.compile(r"[:：]\s*$")
 _WORD_OR_CJK = re.compile(rf"[{CJK}]|[^\W_]+(?:['’.,\-/][^\W_]+)*")
 _CJK_CHARACTER = re.compile(f"[{CJK}]")
+_LATIN_WORD = re.compile(r"[A-Za-z']+")
 _CJK_PER_WORD = 1.7
 _END = re.compile(r"(?:[.!?]+|…)[\"'”’)\]]*(?=\s)|[。！？!?]+[”’」』）)]*")
 _NEVER_LAST = frozenset(
@@ -46,8 +47,9 @@ def cjk_share(text: str) -> float:
 
 
 def detect_language(text: str) -> str:
-    """A text such as "zh" where at least 15 % of the letters are ideographs (Chinese text is full of Latin brand names), else "en"."""
-    return "zh" if cjk_share(text) >= 0.15 else "en"
+    """The code "zh" where ideographs are at least a third of the letters, a Latin word counted as one; else "en"."""
+    ideographs = len(_CJK_CHARACTER.findall(text))
+    return "zh" if ideographs and ideographs * 2 >= len(_LATIN_WORD.findall(text)) else "en"
 
 
 def sentences(text: str) -> list[str]:

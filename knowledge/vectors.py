@@ -29,23 +29,37 @@ def passage_text(passage: Passage) -> str:
     return f"{passage.title}\n{passage.text}" if passage.title else passage.text
 
 
-def sentence_text(title: str, sentence: str) -> str:
-    """What the embedder sees of a sentence: its place in the headings says what it is about."""
-    return f"{title}: {sentence}" if title else sentence
+def encode_sentences(
+    titles: Sequence[str],
+    texts: Sequence[str],
+    embedder: SentenceEmbedder,
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float32]:
+    """Vectors of sentences, shape (n, dimension), of length 1: the middle between the sentence alone and under its title.
+
+    Under its title a sentence says what it is about, alone what is special about it; on questions of shoppers the middle
+    found more than either.
+    """
+    titled = [f"{title}: {text}" if title else text for title, text in zip(titles, texts, strict=True)]
+    both = embedder.embed_array([*texts, *titled], progress=progress)
+    vectors = both[: len(texts)] + both[len(texts) :]
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
 
 
 @dataclass(frozen=True, slots=True)
 class Sentences:
-    """The sentences of one passage and their vectors, shape (len(texts), dimension), of length 1."""
+    """The sentences of one passage, their vectors, shape (len(texts), dimension), of length 1, and their rows in the table."""
 
     texts: list[str]
     vectors: NDArray[np.float32]
+    rows: slice
 
 
 class VectorTable:
     """Vectors of passages, in a fixed order, and of their sentences.
 
-    `passages` has shape (n, dimension), `sentences` (m, dimension); `texts` holds the m sentences, a list for each passage.
+    `passages` has shape (n, dimension), `sentences` (m, dimension); `texts` holds the m sentences, a list for each passage:
+    those of row i are rows offsets[i] to offsets[i + 1] of `sentences`.
     """
 
     def __init__(
@@ -59,16 +73,39 @@ class VectorTable:
         self.passages = passages
         self.texts = texts
         self.sentences = sentences
-        self._offsets = list(itertools.accumulate(map(len, texts), initial=0))
-        if len(passages) != len(ids) or len(texts) != len(ids) or len(sentences) != self._offsets[-1]:
+        self.offsets = np.array([0, *itertools.accumulate(map(len, texts))], dtype=np.intp)
+        if len(passages) != len(ids) or len(texts) != len(ids) or len(sentences) != self.offsets[-1]:
             raise ValueError(
-                f"{len(ids)} passages, {len(passages)} vectors, {self._offsets[-1]} sentences, {len(sentences)} sentence vectors"
+                f"{len(ids)} passages, {len(passages)} vectors, {self.offsets[-1]} sentences, {len(sentences)} sentence vectors"
             )
 
     def sentences_of(self, passage_id: str) -> Sentences:
         """The sentences of one passage. Raises KeyError where the table has none of that id."""
         row = self.rows[passage_id]
-        return Sentences(self.texts[row], self.sentences[self._offsets[row] : self._offsets[row + 1]])
+        rows = slice(int(self.offsets[row]), int(self.offsets[row + 1]))
+        return Sentences(self.texts[row], self.sentences[rows], rows)
+
+    def best_sentences(
+        self, rows: NDArray[np.intp], scores: Callable[[NDArray[np.intp]], NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        """The best score among the sentences of each passage of `rows`, shape (len(rows),).
+
+        `scores` takes rows of `sentences` and gives a score for each.
+        """
+        if not len(rows):
+            return np.empty(0, dtype=np.float32)
+        lengths = self.offsets[rows + 1] - self.offsets[rows]
+        starts = np.cumsum(lengths) - lengths
+        flat = np.arange(lengths.sum()) + np.repeat(self.offsets[rows] - starts, lengths)
+        return np.maximum.reduceat(scores(flat), starts)
+
+    def background(self) -> tuple[float, float]:
+        """Mean and spread of the cosine between unrelated sentences: what a cosine of this model has to be held against."""
+        sample = self.sentences[:: max(1, len(self.sentences) // 300)]
+        if len(sample) < 10:
+            return 0.0, 0.15
+        pairs = (sample @ sample.T)[np.triu_indices(len(sample), 1)]
+        return float(pairs.mean()), max(float(pairs.std()), 1e-3)
 
     def save(self, folder: Path) -> None:
         """Write vectors.npy, sentences.npy and sentences.json, on disk before this returns."""
@@ -104,14 +141,16 @@ class VectorTable:
         """Encode `passages` and their sentences; what `old` holds under the same id is taken over."""
         known = old.rows if old is not None else {}
         new = [passage for passage in passages if passage.id not in known]
-        texts = {passage.id: sentences(passage.text) for passage in new}
+        texts = {passage.id: sentences(passage.text) or [passage.text] for passage in new}
         fresh = cls(
             [passage.id for passage in new],
             embedder.embed_array([passage_text(each) for each in new], progress=_stage(progress, "passages")),
             list(texts.values()),
-            embedder.embed_array(
-                [sentence_text(each.title, text) for each in new for text in texts[each.id]],
-                progress=_stage(progress, "sentences"),
+            encode_sentences(
+                [each.title for each in new for _ in texts[each.id]],
+                [text for each in new for text in texts[each.id]],
+                embedder,
+                _stage(progress, "sentences"),
             ),
         )
         return fresh if old is None or not known else cls._merged([each.id for each in passages], old, fresh)

@@ -22,7 +22,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from shopbot.compose import combine, compose_call, compose_line, compose_passages
 from shopbot.errors import SessionBusy, UsageError
 from shopbot.phrases import Phrases
-from shopbot.planner import Call, HandOver, Lookup, Planner, Say, Step
+from shopbot.planner import MOST_CALLS, Call, HandOver, Lookup, Planner, Say, Step
 from shopbot.store import Store, TurnRecord
 from shopbot.tools import Toolbox
 from shopbot.turn import LiveTurn, Question
@@ -46,7 +46,6 @@ from shopbot.wording import Wording, spaced
 
 log = logging.getLogger(__name__)
 
-MOST_CALLS = 8
 MOST_CHARACTERS = 4000
 """What is read of a message; all of it is stored."""
 PATIENCE = 10.0

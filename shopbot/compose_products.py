@@ -57,19 +57,14 @@ def _words(found: View, phrases: Phrases) -> str:
 
 
 def _extreme(products: Sequence[View], found: View, phrases: Phrases) -> list[str]:
-    """The cheapest or dearest rows; ties are all named."""
-    best = products[0]["variants"][0]["price"]
+    """The cheapest or dearest rows; ties are all named. Where none of them is in stock, that is what is said."""
+    first = products[0]["variants"][0]
+    best = first["price"]
+    if not first["available"] or best is None:
+        return _price_of({**products[0], "variants": [first]}, phrases)
     tied = [(product, product["variants"][0]) for product in products if product["variants"][0]["price"] == best]
     names = phrases.joined([phrases.version(product, variant) for product, variant in tied[:MOST_ROWS]])
-    what = found.get("what", "")
-    lines = [
-        phrases.line(
-            found["asked"],
-            product=names,
-            price=phrases.money(best),
-            what=f" {what}" if what and phrases.language == "en" else what,
-        )
-    ]
+    lines = [phrases.line(found["asked"], product=names, price=phrases.money(best))]
     if sold_out := found.get("cheaper_sold_out"):
         name = phrases.version(sold_out, sold_out["variants"][0])
         lines.append(phrases.line("cheaper_sold_out", product=name, price=_price(sold_out["variants"][0], phrases)))

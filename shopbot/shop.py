@@ -121,6 +121,7 @@ class Shop:
             self.data.all_products(),
             similar=lambda words: embedder.embed_array(words, query=True),
             known=embedder.words,
+            languages=tuple(language for language in LANGUAGES if embedder.reads(language)),
         )
 
     @cached_property
@@ -241,10 +242,12 @@ class Shop:
         if model is None or isinstance(model, str):
             from shopbot.models import open_chat
 
-            return open_chat(model if model is not None else self.config.models.dialogue)
+            name = model if model is not None else self.config.models.dialogue
+            return open_chat(name, root=self.home.parent.parent / "models")
         return model
 
     def _wording(self, chat: BaseChatModel, system: str) -> Any:
+        from shopbot.models import context_window
         from shopbot.wording import Wording
 
         name = str(getattr(chat, "model_name", None) or getattr(chat, "name", None) or type(chat).__name__)
@@ -254,7 +257,7 @@ class Shop:
             system=system,
             shop=self.config.shop.name,
             languages=frozenset(self.config.models.dialogue_languages),
-            window=int(getattr(chat, "context_window", 2048)),
+            window=context_window(chat),
         )
 
     def _system(self, splices: Sequence[Splice]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib import resources
@@ -293,6 +293,3 @@ def id_pattern(ids: Sequence[str]) -> re.Pattern[str] | None:
 
 def _escape(one: str) -> str:
     return "".join(char if char.isalnum() else rf"\s?{re.escape(char)}?\s?" for char in one)
-
-
-Similar = Callable[[Sequence[str]], Array]

@@ -1,19 +1,22 @@
 """The last stage of a turn: a chat model words the draft, each sentence behind the checks, else the draft speaks.
 
 A sentence is shown only after `grounding.unsupported` found nothing against it. With the first sentence that fails,
-the model is done for this turn and the draft says the rest itself.
+the model is done for this turn and the draft says the rest itself; so it does where the model fails.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 
+from shopbot.errors import ModelError
 from shopbot.grounding import Gate, covers, unsupported
-from shopbot.prompts import render, to_langchain, trim
+from shopbot.models import count_tokens
+from shopbot.prompts import STOPS, render, to_langchain, trim
 from shopbot.types import Draft, Event, Language, Passage, Said, Withheld
 
 SPARE_SENTENCES = 1
@@ -45,15 +48,19 @@ class Wording:
         messages = render(
             system=self.system, turns=turns, passages=passages, draft=draft, question=question, language=language
         )
-        prompt = to_langchain(trim(messages, self.window - self.answer_tokens, self._count))
         sources = [*draft.sentences, *(cite.text for cite in draft.citations)]
         said: list[str] = []
-        async for sentence in self._sentences(prompt, len(draft.sentences) + SPARE_SENTENCES):
-            if (reason := unsupported(sentence, sources, self.shop)) is not None:
-                yield Withheld(sentence, reason)
-                break
-            said.append(sentence)
-            yield Said(spaced(said))
+        try:
+            # Counting may ask a server, which blocks.
+            trimmed = await asyncio.to_thread(trim, messages, self.window - self.answer_tokens, self._count)
+            async for sentence in self._sentences(to_langchain(trimmed), len(draft.sentences) + SPARE_SENTENCES):
+                if (reason := unsupported(sentence, sources, self.shop)) is not None:
+                    yield Withheld(sentence, reason)
+                    break
+                said.append(sentence)
+                yield Said(spaced(said))
+        except ModelError as error:
+            yield Withheld("", str(error))
         for sentence in draft.sentences:
             if not any(covers(one, sentence) for one in said):
                 said.append(sentence)
@@ -62,8 +69,7 @@ class Wording:
     async def _sentences(self, prompt: Sequence[Any], most: int) -> AsyncIterator[str]:
         gate = Gate()
         count = 0
-        stream = self.model.astream(list(prompt))
-        async for chunk in stream:
+        async for chunk in self.model.astream(list(prompt), stop=STOPS):
             for sentence in gate.feed(str(chunk.content)):
                 count += 1
                 yield sentence
@@ -73,12 +79,7 @@ class Wording:
             yield sentence
 
     def _count(self, messages: list[dict[str, Any]]) -> int:
-        """Tokens of a prompt: counted by the model where it can, else four characters a token, Chinese one."""
-        counter = getattr(self.model, "count_tokens", None)
-        if counter is not None:
-            return int(counter(to_langchain(messages)))
-        text = "".join(str(message["content"]) for message in messages)
-        return sum(1 if ord(char) > 0x2E80 else 0.25 for char in text).__ceil__() + 8 * len(messages)
+        return count_tokens(self.model, to_langchain(messages))
 
 
 def spaced(said: Sequence[str]) -> str:

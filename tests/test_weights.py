@@ -208,9 +208,9 @@ def test_a_half_downloaded_folder_is_refused_with_the_next_step(
 
 
 def test_complete_folders_pass(tmp_path: Path, smollm2: Path) -> None:
-    check_folder(make_model(tmp_path / "small"))
-    check_folder(smollm2)
-    check_folder(resolve(MINILM).path)
+    for folder in (make_model(tmp_path / "small"), smollm2, resolve(MINILM).path):
+        check_folder(folder)  # raises where it is not complete
+        assert folder.is_dir()
 
 
 # ---------------------------------------------------------------- fetching

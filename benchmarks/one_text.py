@@ -11,14 +11,13 @@ equal, id for id. The server is started for the run; `--server URL` uses one tha
 from __future__ import annotations
 
 import argparse
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from benchmarks.report import Rows
+from benchmarks.vllm_server import served
 from shopbot.prompts import Message, canonical, render, system_prompt
 from shopbot.types import Draft, Passage
 
@@ -161,19 +160,6 @@ def measure(folder: Path, base_url: str, model: str, rows: Rows, quick: bool) ->
         rows.add(f"tokens compared, {what}", sum(len(ours) for ours, _ in pairs), "for orientation", None)
 
 
-@contextlib.contextmanager
-def served(folder: Path, url: str | None) -> Iterator[tuple[str, str]]:
-    """(base URL, model's name) of the server given, or of one that lasts as long as the block."""
-    from shopbot.serving import start
-
-    if url is not None:
-        name = httpx.get(f"{url}/models", timeout=10).raise_for_status().json()["data"][0]["id"]
-        yield url, name
-        return
-    with start(folder, progress=print) as server:
-        yield server.base_url, server.name
-
-
 def main() -> int:
     """Measure, print and write the rows."""
     from shopbot.weights import SMOLLM2, fetch
@@ -185,8 +171,8 @@ def main() -> int:
     arguments = parser.parse_args()
     rows = Rows("one_text")
     folder = fetch(SMOLLM2).path
-    with served(folder, arguments.server) as (url, model):
-        measure(folder, url, model, rows, arguments.quick)
+    with served(folder, arguments.server) as server:
+        measure(folder, server.url, server.name, rows, arguments.quick)
     return rows.finish(arguments.json)
 
 

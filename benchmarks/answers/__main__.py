@@ -9,9 +9,10 @@ committed before what they test, and their hashes stand below. Both are shown: a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ import typer
 
 from benchmarks.answers.score import Question, Score, read_questions, score
 from benchmarks.report import Rows, data_dir
+from benchmarks.vllm_server import served
 from shopbot.shop import Shop
 from shopbot.store import Store
 from shopbot.types import Event, Shopper
@@ -30,6 +32,9 @@ HASHES = {
     "sample_shop_test": "e5ccf684354f4fd803e63e392ee5f4d766ebbc3acc9b4cc7a1c06bd7067b2892",
     "tau2_retail_test": "d4a70d8b9a433787d6a5d06ad0558713271d6f75e91568b03dd18d47ba288066",
 }
+
+Ways = Mapping[str, str | None]
+"""From a way of wording to the chat model that it needs, as `models.open_chat` takes it."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,8 @@ def shares(scores: Sequence[Score]) -> dict[str, float]:
 def main(
     shop: Annotated[str, typer.Option(help="Only this shop.")] = "",
     half: Annotated[str, typer.Option(help="dev, test or both.")] = "both",
-    wording: Annotated[str, typer.Option(help="draft, model or both; model words with the default model.")] = "draft",
+    wording: Annotated[str, typer.Option(help="draft, model or both; model words on vLLM.")] = "draft",
+    server: Annotated[str, typer.Option(help="A vLLM server that runs already, with its /v1.")] = "",
     embedder: Annotated[str, typer.Option(help="Another embedder, by name or folder.")] = "",
     quick: Annotated[bool, typer.Option("--quick", help="Twelve questions of each half.")] = False,
     show: Annotated[str, typer.Option(help="Print questions: wrong, all, or unanswerable.")] = "",
@@ -92,13 +98,27 @@ def main(
 ) -> None:
     """Ask every question and report the shares."""
     rows = Rows("answers")
-    for exam in EXAMS:
-        if shop in ("", exam.shop):
-            _exam(rows, exam, half, wording, embedder, quick, show)
+    with _models(wording, server) as ways:
+        for exam in EXAMS:
+            if shop in ("", exam.shop):
+                _exam(rows, exam, half, ways, embedder, quick, show)
     raise SystemExit(rows.finish(json_path))
 
 
-def _exam(rows: Rows, exam: Exam, half: str, wording: str, embedder: str, quick: bool, show: str) -> None:
+@contextlib.contextmanager
+def _models(wording: str, url: str) -> Iterator[Ways]:
+    """The ways of wording that are asked for, with the model of each; a server is started where one is needed."""
+    if wording == "draft":
+        yield {"draft": None}
+        return
+    from shopbot.weights import SMOLLM2, fetch
+
+    with served(fetch(SMOLLM2).path, url or None) as server:
+        model = f"vllm:{server.url}#{server.name}"
+        yield {"draft": None, "model": model} if wording == "both" else {"model": model}
+
+
+def _exam(rows: Rows, exam: Exam, half: str, ways: Ways, embedder: str, quick: bool, show: str) -> None:
     if exam.needs_data and data_dir() is None:
         rows.add(f"{exam.shop}", None, "data at hand", None)
         return
@@ -111,8 +131,8 @@ def _exam(rows: Rows, exam: Exam, half: str, wording: str, embedder: str, quick:
             _check_hash(path)
             questions = read_questions(path)
             questions = questions[:: max(1, len(questions) // 12)] if quick else questions
-            for way in ("draft", "model") if wording == "both" else (wording,):
-                scores = asyncio.run(run(opened, questions, wording=way))
+            for way, model in ways.items():
+                scores = asyncio.run(run(opened, questions, wording=way, model=model))
                 _show(scores, show)
                 _report(rows, exam, f"{exam.shop} {name} ({way})", shares(scores), quick)
 

@@ -198,7 +198,7 @@ def _check_folder(name: str, path: Path) -> None:
 
 def _fault(path: Path) -> str:
     """What is wrong with a model folder, in words, or ""."""
-    if not (path / "config.json").is_file():
+    if _needs_config(path) and not (path / "config.json").is_file():
         return "config.json is missing"
     weights = [file for pattern in _WEIGHTS for file in path.rglob(pattern)]
     faults = [_index_fault(index) for index in path.glob("*.safetensors.index.json")]
@@ -207,6 +207,12 @@ def _fault(path: Path) -> str:
     if not weights:
         faults.append("it holds no weights (*.safetensors)")
     return next((fault for fault in faults if fault), "")
+
+
+def _needs_config(path: Path) -> bool:
+    """Not so for sentence-transformers models without a transformer, such as plain word vectors: modules.json says all."""
+    modules = path / "modules.json"
+    return not modules.is_file() or 'Transformer"' in modules.read_text(encoding="utf-8")
 
 
 def _safetensors_fault(file: Path) -> str:

@@ -144,7 +144,7 @@ class ShopBot:
     async def _begin(self, message: str, shopper: Shopper, session: str) -> LiveTurn:
         record = await self._begin_in_store(message, shopper, session)
         turn = LiveTurn(message[:MOST_CHARACTERS], shopper, session, record, state=dict(record.state))
-        if record.place > 1 and self.wording is not None:
+        if record.place > 1:
             past = await asyncio.to_thread(self.store.history, session, 12)
             turn.history = tuple((each.message, each.answer) for each in past)
         return turn

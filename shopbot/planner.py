@@ -352,7 +352,8 @@ class ModelPlanner:
             calls = reply.tool_calls[: MOST_CALLS - made]
             if not calls:
                 break
-            messages.append(reply)
+            # A server refuses a call without a result: those that could not be read stay out.
+            messages.append(reply.model_copy(update={"tool_calls": calls, "invalid_tool_calls": []}))
             for call in calls:
                 made += 1
                 yield self._step(call["name"], call["args"], call["id"] or str(made), turn)

@@ -16,6 +16,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 if TYPE_CHECKING:
     from knowledge.embed import SentenceEmbedder
+    from shopbot import Shop
     from shopbot.models import LocalChat
     from shopbot.serving import Server
 
@@ -42,6 +43,31 @@ def minilm() -> SentenceEmbedder:
     from knowledge.embed import SentenceEmbedder
 
     return SentenceEmbedder()
+
+
+@pytest.fixture(scope="session")
+def fake_shop(tmp_path_factory: pytest.TempPathFactory, minilm: SentenceEmbedder) -> Iterator[Shop]:
+    """`FakeShop` on disk, with a real index of its five policies and six products."""
+    from shopbot import Shop
+    from shopbot.testing import FakeShop
+
+    folder = tmp_path_factory.mktemp("fake_shop")
+    with Shop.open(FakeShop().write(folder / "shop"), home=folder / "home") as shop:
+        shop.embedder = minilm
+        yield shop
+
+
+@pytest.fixture(scope="session")
+def sample_shop(minilm: SentenceEmbedder) -> Iterator[Shop]:
+    """The sample shop with its real index, which stays on this machine between runs: making it takes a minute.
+
+    Its bots need a `store` of the test's own.
+    """
+    from shopbot import Shop
+
+    with Shop.open(Path(__file__).parent.parent / "sample_shop") as shop:
+        shop.embedder = minilm
+        yield shop
 
 
 @pytest.fixture(scope="session")

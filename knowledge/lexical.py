@@ -1,7 +1,7 @@
 """The exact-word leg: BM25 over folded words, ideographs and pairs of them, and ids kept whole.
 
 Chinese has no spaces, so a run of ideographs counts as its single characters and its overlapping pairs. An id such as
-"AB-120-GRN" counts whole and in parts, so that it is found however it is typed. BM25 is that of bm25s in its numpy
+"AB-120-GRN" counts whole, as "ab120grn", and in parts, so that it is found however it is typed. BM25 is that of bm25s in its numpy
 form: a query is a few slices of a sparse matrix, for which compiling numba code would cost seconds and gain nothing.
 """
 
@@ -76,7 +76,7 @@ def _latin(word: str) -> list[str]:
     parts = [fold(part) for part in _JOINERS.split(word) if part]
     if len(parts) <= 1:
         return parts
-    whole = word if any(map(str.isdigit, word)) else fold(_JOINERS.sub("", word))
+    whole = fold(_JOINERS.sub("", word)) if any(map(str.isalpha, word)) else word  # "2-3" is not 23
     return [whole, *parts]
 
 
@@ -101,7 +101,7 @@ def _singular(word: str) -> str:
         return word
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
-    return word[:-2] if word.endswith(("sses", "xes", "zes", "ches", "shes")) else word[:-1]
+    return word[:-2] if word.endswith(("sses", "xes", "zzes", "ches", "shes")) else word[:-1]
 
 
 class LexicalIndex:

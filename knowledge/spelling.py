@@ -12,7 +12,8 @@ from collections.abc import Container, Iterable
 
 from rapidfuzz.distance import OSA
 
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
+_WORD = re.compile(r"\b[^\W\d_]+(?:['’][^\W\d_]+)?\b")
+"""Letters alone: what is joined to a digit is part of an id."""
 _SHORTEST = 5
 _LONG = 10
 

@@ -15,7 +15,7 @@ def write_model(folder: Path, seed: int = 0, dimension: int = 48) -> Path:
     """A model folder with MiniLM's words; another seed or dimension is another model."""
     import torch
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import StaticEmbedding
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
     from tokenizers import Tokenizer
 
     from knowledge.embed import MINILM

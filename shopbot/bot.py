@@ -143,7 +143,9 @@ class ShopBot:
 
     async def _begin(self, message: str, shopper: Shopper, session: str) -> LiveTurn:
         record = await self._begin_in_store(message, shopper, session)
-        turn = LiveTurn(message[:MOST_CHARACTERS], shopper, session, record, state=dict(record.state))
+        # Half of a surrogate pair, as JSON may hold it, is in no tokenizer's alphabet.
+        read = message[:MOST_CHARACTERS].encode(errors="replace").decode()
+        turn = LiveTurn(read, shopper, session, record, state=dict(record.state))
         if record.place > 1:
             past = await asyncio.to_thread(self.store.history, session, 12)
             turn.history = tuple((each.message, each.answer) for each in past)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
 
 from shopbot.errors import ModelError
 from shopbot.grounding import Gate, covers, unsupported
@@ -33,27 +34,37 @@ class Wording:
     shop: str
     languages: frozenset[str] = frozenset({"en"})
     window: int = 2048
-    answer_tokens: int = 200
+    answer_tokens: int = 256
+    """Room left for the answer: the `max_tokens` of our chat models, else a server refuses a prompt that just fits."""
 
     def fits(self, draft: Draft, language: Language) -> bool:
         """Whether the model may word this draft: a real answer, no list, in a language that it writes."""
         lists = any(sentence.startswith("\n") for sentence in draft.sentences)
         return draft.answered and not draft.fixed and not lists and language in self.languages
 
-    async def word(
+    async def prompt(
         self, draft: Draft, question: str, language: Language, turns: Sequence[Mapping[str, Any]]
-    ) -> AsyncIterator[Event]:
-        """`Said` for each sentence that passed, `Withheld` for one that did not; together the whole answer."""
+    ) -> list[BaseMessage]:
+        """What asks the model to word the draft, cut to fit its window beside an answer.
+
+        Raises ModelError where the model's server cannot count tokens.
+        """
         passages = [Passage(str(n), cite.text, cite.source, cite.title) for n, cite in enumerate(draft.citations)]
         messages = render(
             system=self.system, turns=turns, passages=passages, draft=draft, question=question, language=language
         )
+        # Counting may ask a server, which blocks.
+        return to_langchain(await asyncio.to_thread(trim, messages, self.window - self.answer_tokens, self._count))
+
+    async def word(
+        self, draft: Draft, question: str, language: Language, turns: Sequence[Mapping[str, Any]]
+    ) -> AsyncIterator[Event]:
+        """`Said` for each sentence that passed, `Withheld` for one that did not; together the whole answer."""
         sources = [*draft.sentences, *(cite.text for cite in draft.citations)]
         said: list[str] = []
         try:
-            # Counting may ask a server, which blocks.
-            trimmed = await asyncio.to_thread(trim, messages, self.window - self.answer_tokens, self._count)
-            async for sentence in self._sentences(to_langchain(trimmed), len(draft.sentences) + SPARE_SENTENCES):
+            prompt = await self.prompt(draft, question, language, turns)
+            async for sentence in self._sentences(prompt, len(draft.sentences) + SPARE_SENTENCES):
                 if (reason := unsupported(sentence, sources, self.shop)) is not None:
                     yield Withheld(sentence, reason)
                     break
@@ -66,10 +77,10 @@ class Wording:
                 said.append(sentence)
                 yield Said(spaced(said))
 
-    async def _sentences(self, prompt: Sequence[Any], most: int) -> AsyncIterator[str]:
+    async def _sentences(self, prompt: list[BaseMessage], most: int) -> AsyncIterator[str]:
         gate = Gate()
         count = 0
-        async for chunk in self.model.astream(list(prompt), stop=STOPS):
+        async for chunk in self.model.astream(prompt, stop=STOPS):
             for sentence in gate.feed(str(chunk.content)):
                 count += 1
                 yield sentence

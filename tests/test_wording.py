@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import fields
 
 import pytest
 from langchain_core.messages import AIMessage
 
 from shopbot.errors import ModelUnavailable
+from shopbot.models import LocalChat, vllm_chat
 from shopbot.testing import ScriptedModel, cut_at_random
 from shopbot.types import Citation, Draft, Event, Said, Withheld
 from shopbot.wording import Wording
@@ -63,3 +65,10 @@ def test_a_model_that_is_down_leaves_the_draft_and_its_reason() -> None:
     text, withheld = word(ModelUnavailable("the server is down"))
     assert text == DRAFT.text
     assert [one.reason for one in withheld] == ["the server is down"]
+
+
+def test_the_room_for_an_answer_is_what_our_models_may_write() -> None:
+    """A prompt cut to the window beside less than that would be refused by a server."""
+    served = vllm_chat("http://127.0.0.1:1/v1", "m")
+    [room] = [field.default for field in fields(Wording) if field.name == "answer_tokens"]
+    assert room == served.max_tokens == LocalChat.model_fields["max_tokens"].default

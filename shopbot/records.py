@@ -66,16 +66,19 @@ class ShopData:
         """
         data = cls()
         problems = Problems(data.problems)
+        places: dict[str, str] = {}
         if catalog:
             rows = _renamed(read_rows(catalog, root, data.problems), columns or {})
             _keep(_products(rows, problems), "product_id", typed.product, data.products, problems)
         if orders:
             rows = read_rows(orders, root, data.problems)
-            _keep(_orders(rows), "order_id", typed.order, data.orders, problems)
+            places = _keep(_orders(rows), "order_id", typed.order, data.orders, problems)
         if shoppers:
             rows = read_rows(shoppers, root, data.problems)
             _keep(rows, "user_id", typed.account, data.users, problems)
-        _tell_empty({catalog: data.products, orders: data.orders, shoppers: data.users}, problems)
+        if shoppers and data.users:
+            _tell_strangers(data, places, shoppers, problems)
+        _tell_empty(catalog, {catalog: data.products, orders: data.orders, shoppers: data.users}, problems)
         return data
 
     def product(self, product_id: str) -> Product | None:
@@ -101,7 +104,7 @@ class ShopData:
         """A shopper's orders, newest first; then undated ones, the last listed in the shopper's record first."""
         self._index_orders()
         owned = self._owned.get(shopper_id, [])
-        listed = [str(order_id) for order_id in self.users.get(shopper_id, {}).get("orders") or []]
+        listed = [str(order_id) for order_id in typed.listed(self.users.get(shopper_id, {}).get("orders"))]
         place = {order_id: number for number, order_id in enumerate(listed)}
         orders = [typed.order(self.orders[order_id]) for order_id in owned]
         return sorted(orders, key=lambda order: (order.placed_on or date.min, place.get(order.id, -1)), reverse=True)
@@ -152,8 +155,9 @@ def _keep(
     read: Callable[[Record], object],
     into: dict[str, Record],
     problems: Problems,
-) -> None:
-    """Put the records that can be read into `into`, by id; tell of the others."""
+) -> dict[str, str]:
+    """Put the records that can be read into `into`, by id; tell of the others. Returns where each of them stands."""
+    places: dict[str, str] = {}
     for row in rows:
         row.data.setdefault(id_field, row.key)
         try:
@@ -167,12 +171,25 @@ def _keep(
             continue
         row.data[id_field] = record_id
         into[record_id] = plain(row.data)
+        places[record_id] = row.where
+    return places
 
 
-def _tell_empty(parts: Mapping[str | None, Mapping[str, Record]], problems: Problems) -> None:
+def _tell_strangers(data: ShopData, places: Mapping[str, str], shoppers: str, problems: Problems) -> None:
+    """Orders of people who are not among the shoppers, in one line: nobody can ask for them."""
+    strange = [order_id for order_id, record in data.orders.items() if str(record["user_id"]) not in data.users]
+    if strange:
+        first = strange[0]
+        others = f", and {len(strange) - 1} more orders like it" if len(strange) > 1 else ""
+        what = f"order '{first}' is of shopper '{data.orders[first]['user_id']}', who is not in {shoppers}{others}"
+        problems.note(places[first], f"{what}; add the shopper or correct the id")
+
+
+def _tell_empty(catalog: str | None, parts: Mapping[str | None, Mapping[str, Record]], problems: Problems) -> None:
+    hint = '; if its columns have other names, give them under [parts]: columns = {name = "title"}'
     for spec, records in parts.items():
         if spec and not records:
-            problems.note(spec, "no usable rows")
+            problems.note(spec, f"no usable rows{hint if spec == catalog and problems.lines else ''}")
 
 
 # ---------------------------------------------------------------- products of any file as records of one form
@@ -214,7 +231,7 @@ def _products(rows: Iterable[Row], problems: Problems) -> Iterator[Row]:
 def _nested(row: Row, problems: Problems) -> Row:
     """A record with its variants by id. A variant that cannot be read is left out and told of."""
     given = row.data["variants"]
-    listed = list(given.items()) if isinstance(given, dict) else [("", record) for record in given or []]
+    listed = list(given.items()) if isinstance(given, dict) else [("", record) for record in typed.listed(given)]
     variants: dict[str, Record] = {}
     for number, (key, record) in enumerate(listed, 1):
         if not isinstance(record, dict):

@@ -1,7 +1,7 @@
 """Reading a shop's files: JSON lines, JSON, CSV or Parquet, one row after the other, each knowing where it stands.
 
 Real exports vary: the delimiter of a CSV is found by looking, a byte-order mark is skipped, and text that is not UTF-8
-is read as Latin-1 and told of. What cannot be read is left out, with its place; the rest goes in.
+is read as GB18030 or Latin-1 and told of. What cannot be read is left out, with its place; the rest goes in.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -22,7 +24,11 @@ DELIMITERS = ",;|\t#"
 _SAMPLE_LINES = 200
 _Quoting = Literal[0, 3]
 _QUOTINGS: tuple[_Quoting, ...] = (csv.QUOTE_MINIMAL, csv.QUOTE_NONE)
-_LARGEST_FIELD = 10_000_000
+_LONGEST_ROW = 1_000_000
+"""Characters of a line of JSON or a field of CSV. A longer one is a slip of the export, and would take minutes to index."""
+
+_CHINESE = re.compile(rb"[\x81-\xfe]{4}")
+"""Two characters of GB18030 in a row. Latin-1 text hardly ever has four letters beyond ASCII side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,31 +86,55 @@ def _split(spec: str) -> tuple[str, str]:
 
 
 def read_text(path: Path, shown: str, problems: Problems) -> str:
-    """A text file: UTF-8 with or without a mark, UTF-16 with one, else Latin-1 (told of)."""
+    """A text file: UTF-8 with or without a mark, UTF-16 with one, else GB18030 or Latin-1 (told of).
+
+    Raises ShopError where a file with the mark of UTF-16 is none, as when it was cut off.
+    """
     raw = path.read_bytes()
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return raw.decode("utf-16")
+        try:
+            return raw.decode("utf-16")
+        except UnicodeDecodeError as error:
+            line = raw.decode("utf-16", "replace").count("\n") + 1
+            raise ShopError(f"{shown}:{line}: not whole UTF-16 ({error.reason}); save it as UTF-8") from error
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        problems.note(f"{shown}:{line}", "not UTF-8, so read as Latin-1; save the file as UTF-8 if letters look wrong")
-        return raw.decode("latin-1")
+        text, encoding = _decoded(raw)
+        what = f"not UTF-8, so read as {encoding}; save the file as UTF-8 if letters look wrong"
+        problems.note(f"{shown}:{line}", what)
+        return text
+
+
+def _decoded(raw: bytes) -> tuple[str, str]:
+    """Text that is not UTF-8, and the encoding that it seems to have."""
+    if _CHINESE.search(raw):
+        try:
+            return raw.decode("gb18030"), "GB18030"
+        except UnicodeDecodeError:
+            pass
+    return raw.decode("latin-1"), "Latin-1"
 
 
 # ---------------------------------------------------------------- JSON
 
 
 def _read_jsonl(path: Path, shown: str, key: str, problems: Problems) -> Iterator[Row]:
+    text = read_text(path, shown, problems)
+    if re.match(r"\s*\[\s*[\[{]", text):
+        raise ShopError(
+            f"{shown}:1: a JSON list, not an object a line; rename the file to {path.stem}.json, in shop.toml too"
+        )
     # Not splitlines(): it also breaks at characters that may stand inside a JSON string (U+2028, form feed).
-    for number, line in enumerate(read_text(path, shown, problems).split("\n"), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         where = f"{shown}:{number}"
         try:
-            data = json.loads(line)
-        except json.JSONDecodeError as error:
-            problems.add(where, f"not JSON ({error.msg} at column {error.colno}); row left out")
+            data = _json(line)
+        except _NotJson as error:
+            problems.add(where, f"{error}; row left out")
             continue
         if isinstance(data, dict):
             yield Row(where, "", data)
@@ -112,11 +142,40 @@ def _read_jsonl(path: Path, shown: str, key: str, problems: Problems) -> Iterato
             problems.add(where, f"not an object but {_kind(data)}; row left out")
 
 
+class _NotJson(ValueError):
+    """Text that is not JSON, or holds what no record can; `line` is where in the text."""
+
+    def __init__(self, what: str, line: int = 1) -> None:
+        super().__init__(what)
+        self.line = line
+
+
+def _json(text: str, longest: int | None = _LONGEST_ROW) -> Any:
+    """JSON of finite numbers, at most `longest` characters of it. Raises _NotJson."""
+    if longest is not None and len(text) > longest:
+        raise _NotJson(f"too long: {len(text):,} characters, more than {longest:,}")
+    try:
+        return json.loads(text, parse_constant=_refused, parse_float=_finite)
+    except json.JSONDecodeError as error:
+        raise _NotJson(f"not JSON ({error.msg} at column {error.colno})", error.lineno) from error
+    except RecursionError as error:
+        raise _NotJson("nested too deep") from error
+
+
+def _refused(constant: str) -> float:
+    raise _NotJson(f"{constant} is not a number")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    return number if math.isfinite(number) else _refused(digits)
+
+
 def _read_json(path: Path, shown: str, key: str, problems: Problems) -> Iterator[Row]:
     try:
-        data = json.loads(read_text(path, shown, problems))
-    except json.JSONDecodeError as error:
-        raise ShopError(f"{shown}:{error.lineno}: not JSON ({error.msg} at column {error.colno})") from error
+        data = _json(read_text(path, shown, problems), None)
+    except _NotJson as error:
+        raise ShopError(f"{shown}:{error.line}: {error}") from error
     if key:
         data = _under(data, key, shown)
     if isinstance(data, dict):
@@ -149,15 +208,8 @@ def _kind(value: Any) -> str:
 
 def _read_csv(path: Path, shown: str, key: str, problems: Problems) -> Iterator[Row]:
     text = read_text(path, shown, problems)
-    csv.field_size_limit(_LARGEST_FIELD)
-    delimiter, quoting = sniff(text)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting)
     header: list[str] = []
-    start = 1
-    for fields in reader:
-        where, start = f"{shown}:{start}", reader.line_num + 1
-        if not any(field.strip() for field in fields):
-            continue
+    for where, fields in _csv_rows(text, shown, problems):
         if not header:
             header = [field.strip() or f"column {number}" for number, field in enumerate(fields, 1)]
         elif len(fields) > len(header):
@@ -167,17 +219,47 @@ def _read_csv(path: Path, shown: str, key: str, problems: Problems) -> Iterator[
             yield Row(where, "", {name: field.strip() for name, field in zip(header, padded, strict=True)})
 
 
+def _csv_rows(text: str, shown: str, problems: Problems) -> Iterator[tuple[str, list[str]]]:
+    """Each row that is not empty, with its place."""
+    csv.field_size_limit(_LONGEST_ROW)
+    delimiter, quoting = sniff(text)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting)
+    start = 1
+    while True:
+        where = f"{shown}:{start}"
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            problems.add(where, f"{error}; row left out")
+            fields = []
+        start = reader.line_num + 1
+        if any("\0" in field for field in fields):
+            problems.add(where, "a NUL byte in it; row left out")
+        elif any(field.strip() for field in fields):
+            yield where, fields
+
+
 def sniff(text: str) -> tuple[str, _Quoting]:
     """The delimiter and quoting under which most rows have as many fields as the header, and the header the most."""
     lines = text.split("\n", _SAMPLE_LINES)[:_SAMPLE_LINES]
     scores: dict[tuple[str, _Quoting], tuple[float, int]] = {}
     for delimiter in DELIMITERS:
         for quoting in _QUOTINGS:
-            rows = [row for row in csv.reader(lines, delimiter=delimiter, quoting=quoting) if row]
+            rows = _rows_under(lines, delimiter, quoting)
             if rows and len(rows[0]) > 1:
                 even = sum(len(row) == len(rows[0]) for row in rows) / len(lines)
                 scores[delimiter, quoting] = (even, len(rows[0]))
     return max(scores, key=lambda way: scores[way], default=(",", _QUOTINGS[0]))
+
+
+def _rows_under(lines: list[str], delimiter: str, quoting: _Quoting) -> list[list[str]]:
+    """The rows of some lines; none where they cannot be read so."""
+    try:
+        return [row for row in csv.reader(lines, delimiter=delimiter, quoting=quoting) if row]
+    except csv.Error:
+        return []
 
 
 # ---------------------------------------------------------------- Parquet

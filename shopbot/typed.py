@@ -101,7 +101,8 @@ def variant(record: Mapping[str, Any], sku: str) -> Variant:
 def product(record: Mapping[str, Any]) -> Product:
     """A product of the form of the README's "Bring your own shop". BadRecord if it has no id, name or variant."""
     other = {str(code): _object(_object(record, "i18n"), code) for code in _object(record, "i18n")}
-    variants = tuple(variant(row, str(sku)) for sku, row in record["variants"].items())
+    sold = _object(record, "variants")
+    variants = tuple(variant(_object(sold, sku), str(sku)) for sku in sold)
     return Product(
         id=_required(record, "product_id"),
         name=_required(record, "name"),
@@ -138,10 +139,10 @@ def _texts(other: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, str]:
 
 def order(record: Mapping[str, Any]) -> Order:
     """An order; BadRecord if it has no id, shopper or items, or a day or amount that cannot be read."""
-    items = record.get("items")
-    if not isinstance(items, list) or not items:
+    items = _objects(record, "items")
+    if not items:
         raise BadRecord("no items")
-    shipments = [row for row in record.get("fulfillments") or [] if isinstance(row, Mapping)]
+    shipments = _objects(record, "fulfillments")
     carriers = list(dict.fromkeys(str(row["carrier"]) for row in shipments if row.get("carrier")))
     return Order(
         id=_required(record, "order_id"),
@@ -149,8 +150,8 @@ def order(record: Mapping[str, Any]) -> Order:
         status=words(record.get("status")),
         items=tuple(_order_item(item) for item in items),
         address=_address(record),
-        payments=tuple(_payment(row) for row in record.get("payment_history") or []),
-        tracking=tuple(str(number) for row in shipments for number in _listed(row.get("tracking_id"))),
+        payments=tuple(_payment(row) for row in _objects(record, "payment_history")),
+        tracking=tuple(str(number) for row in shipments for number in listed(row.get("tracking_id"))),
         carrier=", ".join(carriers),
         shipping_fee=_amount(record, "shipping_fee"),
         discount=_amount(record, "discount"),
@@ -183,14 +184,14 @@ def account(record: Mapping[str, Any]) -> Account:
     name, methods = record.get("name"), record.get("payment_methods")
     if isinstance(name, Mapping):
         name = " ".join(words(part) for part in (name.get("first_name"), name.get("last_name")) if part)
-    listed: Iterable[Any] = methods.values() if isinstance(methods, Mapping) else _listed(methods)
+    known: Iterable[Any] = methods.values() if isinstance(methods, Mapping) else listed(methods)
     taken = {"user_id", "name", "email", "address", "payment_methods", "language"}
     return Account(
         id=_required(record, "user_id"),
         name=words(name),
         email=words(record.get("email")),
         address=_address(record),
-        payment_methods=tuple(method for method in listed if isinstance(method, Mapping)),
+        payment_methods=tuple(method for method in known if isinstance(method, Mapping)),
         language=words(record.get("language")),
         details={key: value for key, value in record.items() if key not in taken},
     )
@@ -219,7 +220,16 @@ def _object(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value
 
 
-def _listed(value: Any) -> list[Any]:
+def _objects(record: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    value = record.get(name)
+    rows: list[Any] = [] if value is None or value == "" else value
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise BadRecord(f"{name} is not a list of objects")
+    return rows
+
+
+def listed(value: Any) -> list[Any]:
+    """A value of a record as a list: a list as it is, nothing as none, anything else as the only one."""
     if value is None or value == "":
         return []
     return list(value) if isinstance(value, list | tuple) else [value]

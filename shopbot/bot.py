@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -48,6 +49,8 @@ log = logging.getLogger(__name__)
 
 MOST_CHARACTERS = 4000
 """What is read of a message; all of it is stored."""
+_ENDLESS = re.compile(r"([^\s\u3400-\u9fff]{100})[^\s\u3400-\u9fff]+")
+"""A "word" of more than 100 characters: the rest tells nothing, and patterns slow down on it with its square."""
 PATIENCE = 10.0
 """Seconds that a message waits for the turn before it in its session."""
 
@@ -129,7 +132,7 @@ class ShopBot:
     async def _answer(self, turn: LiveTurn) -> AsyncIterator[Event]:
         try:
             yield await self._understand(turn)
-            async for step in self.planner.plan(turn) if turn.message.strip() else _one(Say("empty")):
+            async for step in self.planner.plan(turn) if _says_something(turn.message) else _one(Say("empty")):
                 async for event in self._carry_out(step, turn):
                     yield event
         except Exception:
@@ -143,12 +146,10 @@ class ShopBot:
 
     async def _begin(self, message: str, shopper: Shopper, session: str) -> LiveTurn:
         record = await self._begin_in_store(message, shopper, session)
-        # Half of a surrogate pair, as JSON may hold it, is in no tokenizer's alphabet.
-        read = message[:MOST_CHARACTERS].encode(errors="replace").decode()
-        turn = LiveTurn(read, shopper, session, record, state=dict(record.state))
+        turn = LiveTurn(_readable(message), shopper, session, record, state=dict(record.state))
         if record.place > 1:
             past = await asyncio.to_thread(self.store.history, session, 12)
-            turn.history = tuple((each.message, each.answer) for each in past)
+            turn.history = tuple((_readable(each.message), each.answer) for each in past)
         return turn
 
     async def _begin_in_store(self, message: str, shopper: Shopper, session: str) -> TurnRecord:
@@ -246,6 +247,18 @@ class _Timed:
 
 async def _one(step: Step) -> AsyncIterator[Step]:
     yield step
+
+
+def _readable(message: str) -> str:
+    """What the parts of a turn read of a message: its beginning, without what no tokenizer or pattern can bear."""
+    # Half of a surrogate pair, as JSON may hold it, is in no tokenizer's alphabet.
+    text = message[:MOST_CHARACTERS].encode(errors="replace").decode()
+    return _ENDLESS.sub(r"\1", text)
+
+
+def _says_something(message: str) -> bool:
+    """False for white space, marks and emoji alone: to them every passage is as near as any other."""
+    return any(char.isalnum() for char in message)
 
 
 def _messages(asked: str, said: str) -> list[dict[str, Any]]:

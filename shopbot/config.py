@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
@@ -33,7 +34,7 @@ class About(_Section):
     name: str
     today: datetime | date | Literal["relative"] = "relative"
     timezone: str = "UTC"
-    currency: str = Field("USD", pattern="^[A-Z]{3}$")
+    currency: str = "USD"
     languages: tuple[str, ...] = ("en",)
     hosts: tuple[str, ...] = ()
     contact: Contact = Contact()
@@ -41,16 +42,36 @@ class About(_Section):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, zone: str) -> str:
-        if zone not in available_timezones():
-            raise ValueError(f'{zone!r} is no time zone; write one such as "Europe/London"')
+        known = sorted(available_timezones())
+        if zone not in known:
+            near = difflib.get_close_matches(zone, known, 1) or ["Europe/London"]
+            raise ValueError(f'{zone!r} is no time zone; write one such as "{near[0]}"')
         return zone
+
+    @field_validator("currency")
+    @classmethod
+    def _code(cls, currency: str) -> str:
+        if not re.fullmatch("[A-Z]{3}", currency):
+            raise ValueError(f'{currency!r} is no currency; write a code of three capitals such as "GBP"')
+        return currency
+
+    @field_validator("languages")
+    @classmethod
+    def _codes(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [language for language in languages if not re.fullmatch("[a-z]{2,3}(-[A-Za-z]+)*", language)]
+        if wrong:
+            raise ValueError(f'{wrong[0]!r} is no language; write a code such as "en" or "zh"')
+        return languages
 
     @field_validator("today", mode="before")
     @classmethod
     def _day(cls, today: object) -> object:
         if not isinstance(today, str) or today == "relative":
             return today
-        return datetime.fromisoformat(today) if len(today) > 10 else date.fromisoformat(today)
+        try:
+            return datetime.fromisoformat(today) if len(today) > 10 else date.fromisoformat(today)
+        except ValueError:
+            raise ValueError(f'{today!r} is no day; write one such as "2026-11-20", or "relative" for now') from None
 
     @property
     def contact_line(self) -> str:
@@ -80,6 +101,14 @@ class Parts(_Section):
     def _one_or_many(cls, policies: object) -> object:
         return (policies,) if isinstance(policies, str) else policies
 
+    def files(self) -> Iterator[tuple[str, str]]:
+        """(key, file or folder) for every file that is named, without "#key"."""
+        for key in ("catalog", "orders", "shoppers", "answers", "utterances", "reviews", "events", "chats", "tools"):
+            name = getattr(self, key)
+            if name is not None:
+                yield key, re.sub(r"(\.json)#.*$", r"\1", name, flags=re.IGNORECASE)
+        yield from (("policies", name) for name in self.policies)
+
 
 class Models(_Section):
     """Model names, found by `shopbot.weights`. `dialogue_languages` are those that the dialogue model's card lists."""
@@ -102,21 +131,40 @@ class ShopConfig(_Section):
 
 
 def read_config(folder: Path) -> ShopConfig:
-    """The shop.toml of a folder. Raises ShopError: the line and, for a misspelt key, the nearest right one."""
+    """The shop.toml of a folder. Raises ShopError: the line and, for a misspelt key or file, the nearest right one."""
     path = folder / "shop.toml"
+    text = _text(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        return ShopConfig.model_validate(tomllib.loads(text))
-    except FileNotFoundError:
-        raise ShopError(
-            f"{path} is not there. A shop is a folder with a shop.toml; copy sample_shop/shop.toml to begin one."
-        ) from None
-    except UnicodeDecodeError as error:
-        raise ShopError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8.") from None
+        config = ShopConfig.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise ShopError(f"{path}: not TOML: {error}") from None
     except ValidationError as error:
         raise ShopError(_explain(path, text, error)) from None
+    for key, name in config.parts.files():
+        if not (folder / name).exists():
+            raise ShopError(f"{path}:{_line(key, text)}: {key} = {name!r} is not there; {_nearest_file(folder, name)}")
+    return config
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = path.read_bytes().count(b"\n", 0, error.start) + 1
+        raise ShopError(f"{path}:{line}: not UTF-8; save it as UTF-8.") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise ShopError(
+            f"{path} is not there. A shop is a folder with a shop.toml; copy sample_shop/shop.toml to begin one."
+        ) from None
+    except OSError as error:
+        raise ShopError(f"{path} cannot be read ({error.strerror}); check its permissions.") from None
+
+
+def _nearest_file(folder: Path, name: str) -> str:
+    place = (folder / name).parent
+    known = [one.name for one in place.iterdir()] if place.is_dir() else []
+    near = difflib.get_close_matches(Path(name).name, known, 1, 0.7)
+    return f"did you mean {near[0]!r}?" if near else "correct the name or put the file there."
 
 
 def _explain(path: Path, text: str, error: ValidationError) -> str:
@@ -126,7 +174,7 @@ def _explain(path: Path, text: str, error: ValidationError) -> str:
     key = next(
         (part for part in reversed(where) if re.search(rf"^\W*{re.escape(part)}\b", text, re.MULTILINE)), where[-1]
     )
-    line = next((n for n, row in enumerate(text.splitlines(), 1) if re.match(rf"\W*{re.escape(key)}\b", row)), 1)
+    line = _line(key, text)
     if first["type"] == "extra_forbidden":
         known = _keys(where[:-1])
         near = difflib.get_close_matches(where[-1], known, 1, 0.5)
@@ -135,6 +183,11 @@ def _explain(path: Path, text: str, error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"{path}: {'.'.join(where)} is missing; add it, as in sample_shop/shop.toml."
     return f"{path}:{line}: {'.'.join(where[:2])}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def _line(key: str, text: str) -> int:
+    """The first line that begins with a key."""
+    return next((n for n, row in enumerate(text.splitlines(), 1) if re.match(rf"\W*{re.escape(key)}\b", row)), 1)
 
 
 def _keys(where: list[str]) -> list[str]:

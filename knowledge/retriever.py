@@ -31,6 +31,15 @@ BEST_SENTENCE = 0.7
 EXACT_ROWS = 20_000
 """Up to this many allowed rows are searched exactly, by a matrix product; above, Chroma's graph proposes the candidates."""
 
+DENSE_STANDING = 0.65
+"""The share of meaning in how far a passage stands out; the rest is that of words."""
+LEAST_STANDING = 2.2
+LEAST_BY_WORDS = 5.0
+NEAR_THE_BEST = 0.85
+"""What stands out at least this far (by words alone, further), and as far as this share of the best, is meant …"""
+LEAST_LIKENESS = 0.4
+"""… if its cosine is also this many spreads above that of unrelated sentences: something always stands out."""
+
 
 class ShopRetriever(BaseRetriever):
     """Passages of a `KnowledgeIndex` for a question, best first.
@@ -89,6 +98,30 @@ class ShopRetriever(BaseRetriever):
         vector = query_vector if query_vector is not None else self.encode([question])[0]
         rows = np.union1d(rows, self._nearest(vector, allowed))
         return self._fused(rows, self._dense(rows, vector), lexical[rows], weight, k)
+
+    def standing_out(
+        self, question: str, *, kind: str, language: str, query_vector: NDArray[np.float32] | None, k: int = 4
+    ) -> list[ScoredPassage]:
+        """The passages of a kind that stand out from the others of it for a question, best first; none where none does.
+
+        Scored in standard deviations above the mean of the kind, which, unlike a cosine, can be compared between
+        questions: "parasol" is not much like a patio umbrella, but more than like anything else in the shop.
+        `query_vector` (dimension,), or None where the embedder cannot read the question.
+        """
+        rows = self._columns.allowed(language, kind, None)
+        if len(rows) < 2:
+            return []
+        score = _standing(self._index.lexical.shares(self._index.speller.correct(question))[rows])
+        least = LEAST_BY_WORDS
+        if query_vector is not None:
+            cosine = self._index.table.passages[rows] @ query_vector
+            mean, spread = self._index.background
+            score = DENSE_STANDING * _standing(cosine) + (1 - DENSE_STANDING) * score
+            score[cosine < mean + LEAST_LIKENESS * spread] = 0
+            least = LEAST_STANDING
+        best = np.argsort(-score, kind="stable")[:k]
+        least = max(least, NEAR_THE_BEST * float(score[best[0]]))
+        return [ScoredPassage(self._columns.passages[rows[at]], float(score[at])) for at in best if score[at] >= least]
 
     def _lexical(self, question: str) -> NDArray[np.float32]:
         """How much of the question each passage covers, shape (n,): the mean of the whole passage and its best sentence."""
@@ -179,6 +212,12 @@ def _best(scores: NDArray[np.float32], rows: NDArray[np.intp], count: int) -> ND
 def _min_max(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     low, high = scores.min(), scores.max()
     return (scores - low) / (high - low) if high > low else np.zeros_like(scores)
+
+
+def _standing(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Standard scores (z); 0 where all are alike."""
+    spread = float(scores.std())
+    return (scores - scores.mean()) / spread if spread > 0 else np.zeros_like(scores)
 
 
 def _document(found: ScoredPassage) -> Document:

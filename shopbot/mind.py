@@ -49,6 +49,12 @@ class Search(Protocol):
         """The best passages, best first."""
         ...
 
+    def standing_out(
+        self, question: str, *, kind: str, language: str, query_vector: Array | None, k: int = 4
+    ) -> list[ScoredPassage]:
+        """The passages of a kind that stand out from the others of it."""
+        ...
+
 
 class Reading(Protocol):
     """What a reader found: `knowledge.reader.Reading` is one."""
@@ -107,7 +113,16 @@ class Mind:
             self.intents.guess([text], plain[row : row + 1] if self.encoder.reads(languages[row]) else None)[0]
             for row, text in enumerate(masked)
         ]
-        return [Question(texts[row], languages[row], guesses[row], mine[row], masked[row]) for row in range(len(texts))]
+        return [
+            Question(text, language, guess, vector, mask, self._like(text, language, vector))
+            for text, language, guess, vector, mask in zip(texts, languages, guesses, mine, masked, strict=True)
+        ]
+
+    def _like(self, text: str, language: Language, vector: Array) -> tuple[str, ...]:
+        """The products that a question resembles most: what it is about where it names none by the catalog's words."""
+        readable = vector if self.encoder.reads(language) else None
+        found = self.retriever.standing_out(text, kind="product", language=language, query_vector=readable)
+        return tuple(dict.fromkeys(one.passage.source.removeprefix("product:") for one in found))
 
     def look_up(self, lookup: Lookup) -> Retrieved:
         """Passages for a question, best first, and the sentences of them that answer it best."""

@@ -17,10 +17,11 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 
 from shopbot.catalog import Catalog, ProductQuery, orders_matching
 from shopbot.records import ShopData
+from shopbot.routing import Chances, names_things, operates, weigh
 from shopbot.tools import ShopTool
 from shopbot.turn import LiveTurn, Question
 from shopbot.types import Order, PassageKind
-from shopbot.understand import POINTING, id_pattern
+from shopbot.understand import POINTING, SMALL_TALK, WRITE_INTENTS, id_pattern
 
 MOST_CALLS = 8
 
@@ -74,11 +75,7 @@ class Planner(Protocol):
 
 # ---------------------------------------------------------------- planning by heads
 
-SMALL_TALK = frozenset({"greeting", "thanks", "goodbye", "are_you_bot", "insult"})
 ORDER_INTENTS = frozenset({"order_status", "order_list", "order_details", "order_changes"})
-WRITE_INTENTS = frozenset(
-    {"cancel_order", "change_address", "change_items", "return_items", "exchange_items", "redeem_gift_card"}
-)
 
 _OWN = re.compile(r"\b(?:my|mine|i|i've|i'm|we|our)\b|我|咱", re.IGNORECASE)
 _ORDER_WORD = re.compile(
@@ -124,15 +121,16 @@ class HeadPlanner:
     def _steps(self, question: Question, turn: LiveTurn) -> Iterator[Step]:
         query = self._catalog.parse(question.text, question.language)
         ids = self._ids(question.text)
+        chances = weigh(question, query, bool(not turn.shopper.is_visitor and self._orders_with(question.text, turn)))
         if not ids and (small := self._small_talk(question, query)) is not None:
             yield small
         elif self._names_another(question.text, turn):
             yield Say("only_yours", answered=False)
-        elif ids or self._about_orders(question, turn):
+        elif ids or self._about_orders(question, chances, turn):
             yield from self._orders(question, turn, ids)
         elif self._about_account(question):
-            yield Call("my_account", {}, question) if not turn.shopper.is_visitor else Say("log_in", answered=False)
-        elif self._about_products(question, query, turn):
+            yield from self._account(question, turn)
+        elif chances.is_product or self._about_the_last_product(question, query, turn):
             yield from self._products(question, query, turn)
         else:
             yield from self._knowledge(question, query, turn)
@@ -160,39 +158,34 @@ class HeadPlanner:
         mine = {turn.shopper.email.casefold(), turn.shopper.name.casefold(), str(turn.shopper.id).casefold()}
         return any(self._people.get(one, "") != turn.shopper.id for one in named - mine)
 
-    def _about_orders(self, question: Question, turn: LiveTurn) -> bool:
+    def _about_orders(self, question: Question, chances: Chances, turn: LiveTurn) -> bool:
         """An order intent counts where the text speaks of the shopper's own orders: rules are asked about too."""
         intent, text = question.guess.intent, question.text
+        if intent == "account_details" or chances.is_product:
+            return False
+        if turn.shopper.is_visitor:
+            return chances.is_own
         if intent in ORDER_INTENTS | WRITE_INTENTS:
             sure = question.guess.confidence >= 0.5
             return sure or bool(_OWN.search(text) or ("order_id" in turn.state and POINTING.search(text)))
-        own = re.search(r"\bmy\b|\bI (?:bought|ordered)\b|我(?:的|买|订)", text, re.IGNORECASE)
-        bought = intent.startswith("product_") and own and not turn.shopper.is_visitor
-        return bool(bought and self._orders_with(text, turn))
+        return chances.is_own
 
     def _about_account(self, question: Question) -> bool:
         guess = question.guess
         return guess.intent == "account_details" and (guess.confidence >= 0.5 or bool(_OWN.search(question.text)))
 
-    def _about_products(self, question: Question, query: ProductQuery, turn: LiveTurn) -> bool:
-        """A thing of the catalog is named and something is asked of it, or it is the thing just talked of."""
-        intent, confidence = question.guess.intent, question.guess.confidence
-        operates = bool(query.sort or query.compare or query.min_price or query.max_price or query.in_stock)
-        if not self._names_things(query):
-            return intent.startswith("product_") and (bool(turn.state.get("products")) or confidence >= 0.5)
-        if intent.startswith("product_"):
-            return operates or bool(query.products or query.aspect) or confidence >= 0.3
-        return (operates or bool(query.products)) and not (intent.startswith("policy_") and confidence >= 0.3)
-
-    def _names_things(self, query: ProductQuery) -> bool:
-        """Words of a description prove little; a product, a category, a brand or two options do."""
-        return bool(query.products or query.categories or query.brands or len(query.options) >= 2)
+    def _about_the_last_product(self, question: Question, query: ProductQuery, turn: LiveTurn) -> bool:
+        """No thing is named, and the product just talked of is pointed at: "and in red?", "how heavy is it?"."""
+        if query.products or query.categories or query.brands or not turn.state.get("products"):
+            return False
+        points = POINTING.search(question.text) or _FOLLOWING.search(question.text) or query.names_nothing
+        return bool(points) and question.guess.intent.startswith("product_")
 
     # ---- orders
 
     def _orders(self, question: Question, turn: LiveTurn, ids: Sequence[str]) -> Iterator[Step]:
         if turn.shopper.is_visitor:
-            yield from self._visitor(question, ids)
+            yield from self._visitor(question, turn, ids)
             return
         intent = question.guess.intent
         ids = ids or self._just_named(turn)
@@ -208,11 +201,17 @@ class HeadPlanner:
         else:
             yield Call("list_orders", self._narrowed(question, turn), question)
 
-    def _visitor(self, question: Question, ids: Sequence[str]) -> Iterator[Step]:
+    def _visitor(self, question: Question, turn: LiveTurn, ids: Sequence[str]) -> Iterator[Step]:
         """A visitor may mean the rule and not an order of theirs: look first, unless they name an order."""
-        if not ids and question.guess.confidence < 0.5:
+        if not ids:
             yield Lookup(question)
-        yield Say("log_in", answered=False)
+        yield Say("log_in", answered=not ids and turn.last_answered)
+
+    def _account(self, question: Question, turn: LiveTurn) -> Iterator[Step]:
+        if turn.shopper.is_visitor:
+            yield from self._visitor(question, turn, ())
+        else:
+            yield Call("my_account", {}, question)
 
     def _which_order(self, question: Question, turn: LiveTurn) -> list[str]:
         """The one order that is meant, or none where it could be several."""
@@ -268,19 +267,33 @@ class HeadPlanner:
 
     def _products(self, question: Question, query: ProductQuery, turn: LiveTurn) -> Iterator[Step]:
         """The rows of the catalog; what they do not tell may stand in the product's description, or in a policy."""
-        request = question.text if self._names_things(query) else self._about_the_same(question, turn)
-        reads = question.guess.intent == "product_detail" and not (query.sort or query.compare or query.aspect)
-        sources = tuple(f"product:{one}" for one in query.products[:2] or turn.state.get("products", ())[:1])
+        products = self._meant(question, query, turn)
+        reads = question.guess.intent == "product_detail" and not (operates(query) or query.aspect)
+        sources = tuple(f"product:{one}" for one in products[:2])
         if reads and sources:
             yield Lookup(question, kind="product", sources=sources)
             if turn.last_answered:
                 return
-        yield Call("search_products", {"request": request}, question)
+        yield Call("search_products", self._request(question, query, turn), question)
         told = turn.last_answered and not (query.aspect or "").startswith("attribute")
         if not told and len(sources) == 1 and not reads:
             yield Lookup(question, kind="product", sources=sources)
         if not any(draft.answered for draft in turn.drafts):
             yield Lookup(question)
+
+    def _meant(self, question: Question, query: ProductQuery, turn: LiveTurn) -> tuple[str, ...]:
+        """The products of a question: those it names, else the one just talked of, else those it resembles."""
+        if query.products or query.categories or query.brands:
+            return query.products
+        if self._about_the_last_product(question, query, turn):
+            return tuple(turn.state["products"][:1])
+        return question.like
+
+    def _request(self, question: Question, query: ProductQuery, turn: LiveTurn) -> dict[str, Any]:
+        if self._about_the_last_product(question, query, turn):
+            return {"request": self._about_the_same(question, turn)}
+        meant = () if query.products else self._meant(question, query, turn)
+        return {"request": question.text, **({"product_ids": list(meant)} if meant else {})}
 
     def _about_the_same(self, question: Question, turn: LiveTurn) -> str:
         """A question such as "and in red?" or "what does it cost?" is about the product just talked of: name it."""
@@ -299,7 +312,7 @@ class HeadPlanner:
         if _FOLLOWING.search(text) and len(text) < 60 and (before := turn.state.get("question")):
             text = f"{before} {text}"
         yield Lookup(question, text)
-        if not turn.last_answered and self._names_things(query) and not question.guess.intent.startswith("policy_"):
+        if not turn.last_answered and names_things(query) and not question.guess.intent.startswith("policy_"):
             yield Call("search_products", {"request": question.text}, question)
 
 

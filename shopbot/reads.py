@@ -6,6 +6,7 @@ Results are JSON values, amounts as decimal strings: `compose.py` puts them into
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -22,13 +23,16 @@ MOST_ROWS = 8
 
 
 @shop_tool
-def search_products(request: str, catalog: Catalog) -> dict[str, Any]:
+def search_products(request: str, catalog: Catalog, product_ids: list[ProductId] | None = None) -> dict[str, Any]:
     """Find products for a request in the shopper's own words.
 
     The request may name a category, brand, options or price bounds, ask for what is in stock, the cheapest or dearest,
-    the price of a product, the options it comes in, or for two products to be compared.
+    the price of a product, the options it comes in, or for two products to be compared. `product_ids` are those that
+    are meant, where the request does not name them.
     """
     query = catalog.parse(request, detect_language(request))
+    if product_ids:
+        query = replace(query, products=tuple(product_ids), categories=(), unknown=(), alike={})
     found = catalog.search(query, limit=MOST_ROWS)
     return {
         "asked": "compare" if query.compare else query.sort or query.aspect or "list",

@@ -12,13 +12,17 @@ from shopbot.understand import Array, Guess
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question of the message. `vector` (d,) is its query embedding; `masked` has products replaced by "item"."""
+    """One question of the message. `vector` (d,) is its query embedding; `masked` has products replaced by "item".
+
+    `like` are the ids of the products that the whole question resembles most, named or not.
+    """
 
     text: str
     language: Language
     guess: Guess
     vector: Array
     masked: str = ""
+    like: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from importlib import resources
 from typing import Any, Protocol
@@ -153,12 +153,30 @@ class Guess:
     """An intent with its share of the evidence in [0, 1] and the similarity of the nearest example in [-1, 1].
 
     `hint` are words that examples of the likely intents share: "call it off" is asked of documents that say "cancel".
+    `families` maps each `family` of intents to its share of the evidence.
     """
 
     intent: str
     confidence: float
     similarity: float
     hint: tuple[str, ...] = ()
+    families: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+SMALL_TALK = frozenset({"greeting", "thanks", "goodbye", "are_you_bot", "insult"})
+WRITE_INTENTS = frozenset(
+    {"cancel_order", "change_address", "change_items", "return_items", "exchange_items", "redeem_gift_card"}
+)
+
+
+def family(intent: str) -> str:
+    """product, order, act, account or talk; everything else, a shop's own intents included, is asked of its policies."""
+    if intent in WRITE_INTENTS:
+        return "act"
+    if intent in SMALL_TALK or intent in ("talk_to_person", "out_of_scope"):
+        return "talk"
+    first = intent.split("_")[0]
+    return first if first in ("product", "order", "account") else "policy"
 
 
 class Encoder(Protocol):
@@ -223,7 +241,11 @@ class NearestIntents:
         winner = int(evidence.argmax())
         likely = [self._intents[number] for number in np.argsort(-weights) if weights[number] >= LIKELY]
         hint = dict.fromkeys(word for intent in likely for word in self._hints.get((intent, language), ()))
-        return Guess(self._intents[winner], float(weights[winner]), float(row[self._rows == winner].max()), tuple(hint))
+        families: dict[str, float] = {}
+        for intent, weight in zip(self._intents, weights.tolist(), strict=True):
+            families[family(intent)] = families.get(family(intent), 0.0) + weight
+        similarity = float(row[self._rows == winner].max())
+        return Guess(self._intents[winner], float(weights[winner]), similarity, tuple(hint), families)
 
 
 def _hints(examples: Sequence[Example]) -> dict[tuple[str, Language], list[str]]:

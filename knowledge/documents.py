@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -23,6 +24,9 @@ __all__ = ["ReadResult", "passage_id", "product_passages", "read_documents", "se
 TARGET_WORDS = 150
 MOST_WORDS = 220
 """A section longer than this is cut, near TARGET_WORDS: what a small embedder reads in one piece (256 tokens)."""
+
+MOST_CHARACTERS = 1_000_000
+"""Of a text file. A longer one is no policy, and its sentences would take minutes to encode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +50,15 @@ class _About:
 def _of_text(read: Callable[[str], Parsed]) -> Callable[[Path], Parsed]:
     def read_file(path: Path) -> Parsed:
         try:
-            return read(path.read_text(encoding="utf-8-sig").replace("\r\n", "\n"))
+            text = path.read_text(encoding="utf-8-sig").replace("\r\n", "\n")
         except UnicodeDecodeError as error:
             line = path.read_bytes()[: error.start].count(b"\n") + 1
             raise Unreadable("not UTF-8 text; save the file as UTF-8", line) from error
+        if "\0" in text:
+            raise Unreadable("not text but binary; give it its right name, or remove the file")
+        if len(text) > MOST_CHARACTERS:
+            raise Unreadable(f"too long: {len(text):,} characters, more than {MOST_CHARACTERS:,}; cut it into several")
+        return read(text)
 
     return read_file
 
@@ -121,7 +130,11 @@ def _check_about(parsed: Parsed, path: Path, text: str) -> _About:
     first, until = _day(given, "valid_from", path), _day(given, "valid_until", path)
     if first and until and first > until:
         raise Unreadable(f"valid_from {first} is after valid_until {until}; correct one", _line_of("valid_from", path))
-    language = str(given.get("language") or detect_language(text)).lower().replace("_", "-").split("-")[0]
+    named = str(given.get("language") or detect_language(text))
+    language = named.lower().replace("_", "-").split("-")[0]
+    if not re.fullmatch("[a-z]{2,3}", language):
+        line = _line_of("language", path)
+        raise Unreadable(f"language {named!r} is no code such as en or zh; correct it", line)
     headings = [block.text for block in parsed.blocks if block.kind == "heading"]
     title = str(given.get("title") or (headings[0] if headings else path.stem.replace("_", " ").replace("-", " ")))
     return _About(title.strip(), language, first, until)

@@ -15,7 +15,10 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from knowledge.blocks import Block, Parsed, Unreadable, read_html, read_markdown, read_pdf, read_text
+from knowledge.blocks import Block, Parsed, Unreadable, read_text
+from knowledge.from_html import read_html
+from knowledge.from_markdown import read_markdown
+from knowledge.from_pdf import read_pdf
 from knowledge.sentences import detect_language, sentences, word_count
 from shopbot.types import Passage, Product
 
@@ -96,10 +99,14 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
     """Every file to read, with whether it was named itself (rather than found in a folder)."""
     for path in paths:
         if path.is_dir():
-            inside = (each for each in sorted(path.rglob("*")) if not any(part.startswith(".") for part in each.parts))
-            yield from ((each, False) for each in inside if each.is_file() and each.suffix.lower() in READERS)
+            inside = (each for each in sorted(path.rglob("*")) if each.is_file() and each.suffix.lower() in READERS)
+            yield from ((each, False) for each in inside if not _is_hidden(each.relative_to(path)))
         else:
             yield path, True
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _relative(path: Path, root: Path) -> str:
@@ -119,7 +126,10 @@ def _read_one(path: Path, source: str, *, named: bool) -> list[Passage]:
     text = " ".join(block.text for block in parsed.blocks)
     if not text.strip():
         raise Unreadable("there is no text in it; write some or remove the file")
-    return list(_cut(parsed.blocks, _check_about(parsed, path, text), source))
+    passages = list(_cut(parsed.blocks, _check_about(parsed, path, text), source))
+    if not passages:
+        raise Unreadable("there are only headings in it; write under them what they announce")
+    return passages
 
 
 # ---------------------------------------------------------------- what a document says of itself

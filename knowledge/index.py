@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -25,7 +26,7 @@ from knowledge.lexical import LexicalIndex
 from knowledge.spelling import Speller
 from knowledge.vectors import Progress, Sentences, VectorTable, encode_sentences, passage_text
 from knowledge.versions import Manifest, ingest_again
-from shopbot.errors import IndexRefused, ShopError
+from shopbot.errors import IndexRefused, StoreError
 from shopbot.types import Passage, PassageKind
 
 COLLECTION = "passages"
@@ -124,13 +125,19 @@ class KnowledgeIndex:
     ) -> Self:
         """Bring `folder` to hold exactly `passages`, and open it; `change` of the result says what was done.
 
-        Vectors of passages that the serving version holds are taken over. With nothing changed no file is touched.
-        Raises ShopError where it cannot be written, IndexRefused where another process is writing.
+        Vectors of passages that the serving version holds are taken over. With nothing changed no file is touched and
+        no lock is waited for. Raises StoreError where it cannot be written, or another process is writing; then what
+        served before still serves.
         """
         unique: dict[str, Passage] = {}
         for passage in passages:
             unique.setdefault(passage.id, passage)
         draft = _Draft(list(unique.values()), embedder, created_at, weights)
+        with contextlib.suppress(IndexRefused), contextlib.ExitStack() as opened:
+            index = opened.enter_context(cls.open(folder, embedder))
+            if draft.is_in(index.manifest):
+                opened.pop_all()
+                return index
         with versions.writer(folder):
             change = draft.write(folder, progress)
         index = cls.open(folder, embedder)
@@ -203,7 +210,7 @@ def _check_names(manifest: Manifest, embedder: SentenceEmbedder, folder: Path) -
 # ---------------------------------------------------------------- writing a version
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Draft:
     """What the folder shall hold."""
 
@@ -212,24 +219,31 @@ class _Draft:
     created_at: str
     weights: Mapping[str, float]
 
+    @cached_property
+    def content(self) -> str:
+        return content_hash(self.passages)
+
+    def is_in(self, manifest: Manifest) -> bool:
+        """Whether a version of this embedder's holds this already."""
+        return manifest.content == self.content and dict(manifest.weights) == dict(self.weights)
+
     def write(self, folder: Path, progress: Progress | None) -> Change:
         """Write a version unless the serving one is the same, and switch to it. The caller holds the lock."""
-        content = content_hash(self.passages)
         old = self._serving(folder)
-        if old is not None and old[0].content == content and dict(old[0].weights) == dict(self.weights):
+        if old is not None and self.is_in(old[0]):
             return Change(old[0].version, 0, 0, len(self.passages), switched=False)
         known = old[1] if old is not None else None
-        with _shop_errors(folder), versions.new_version(folder) as version:
+        with _store_errors(folder), versions.new_version(folder) as version:
             table = VectorTable.compute(self.passages, self.embedder, known, progress)
             table.save(version)
             _fill(version / "chroma", self.passages, table, progress)
             _verify(version / "chroma", table)
-            versions.publish(folder, version, self._manifest(version.name, table, content))
+            versions.publish(folder, version, self._manifest(version.name, table))
         before = set(known.rows) if known is not None else set()
         kept = len(before & set(table.rows))
         return Change(version.name, len(table.rows) - kept, len(before) - kept, kept)
 
-    def _manifest(self, version: str, table: VectorTable, content: str) -> Manifest:
+    def _manifest(self, version: str, table: VectorTable) -> Manifest:
         return Manifest(
             version=version,
             embedder=self.embedder.name,
@@ -237,7 +251,7 @@ class _Draft:
             prompts=self.embedder.prompts,
             passages=len(table.passages),
             sentences=len(table.sentences),
-            content=content,
+            content=self.content,
             created_at=self.created_at,
             weights=dict(self.weights),
         )
@@ -270,14 +284,14 @@ def _verify(folder: Path, table: VectorTable) -> None:
     with contextlib.closing(_Chroma(folder)) as chroma:
         count = chroma.collection.count()
         if count != len(table.rows):
-            raise ShopError(f"Chroma kept {count} of {len(table.rows)} passages in {folder}; ingest again")
+            raise StoreError(f"Chroma kept {count} of {len(table.rows)} passages in {folder}; ingest again")
         if not count:
             return
         probe = table.passages[count // 2]
         found = chroma.collection.query(query_embeddings=[probe], n_results=1, include=["distances"])
         distances = found["distances"]
         if not distances or not distances[0] or distances[0][0] > 1e-3:
-            raise ShopError(f"Chroma does not find a passage by its own vector in {folder}; ingest again")
+            raise StoreError(f"Chroma does not find a passage by its own vector in {folder}; ingest again")
 
 
 # ---------------------------------------------------------------- Chroma
@@ -310,14 +324,14 @@ class _Chroma:
 
 
 @contextlib.contextmanager
-def _shop_errors(folder: Path) -> Iterator[None]:
+def _store_errors(folder: Path) -> Iterator[None]:
     """Chroma's errors while writing (a full disk shows as an InternalError of its database) as ours."""
     from chromadb.errors import ChromaError
 
     try:
         yield
     except ChromaError as error:
-        raise ShopError(versions.not_written(folder, error)) from error
+        raise StoreError(versions.not_written(folder, error)) from error
 
 
 @contextlib.contextmanager

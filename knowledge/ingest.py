@@ -41,7 +41,7 @@ def ingest(
     *,
     created_at: str = "",
 ) -> IngestReport:
-    """Bring the index in `folder` to hold exactly `passages`. Raises ShopError or IndexRefused, and then what served before still serves."""
+    """Bring the index in `folder` to hold exactly `passages`. Raises StoreError, and then what served before still serves."""
     start = time.perf_counter()
     with KnowledgeIndex.build(folder, passages, embedder, progress, created_at=created_at) as index:
         return IngestReport(
@@ -62,12 +62,11 @@ def main(
     ],
     index: Annotated[Path, typer.Option(help="The folder of the index; made if need be.")],
     embedder: Annotated[str, typer.Option(help="A sentence-transformers model: a hub name or a folder.")] = MINILM,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 where a document had to be left out.")] = False,
 ) -> None:
     """Bring the index to hold exactly these documents. What did not change since the last time costs nothing.
 
-    A document that cannot be read is named with its line on standard error, and the rest goes in. Exit 0: done; 1: nothing could be
-    indexed, or the index could not be written.
+    A document that cannot be read is named with its line on standard error, and the rest goes in. Exit 0: all
+    are in; 2: some were left out; 1: the index could not be written, and what served before still serves.
     """
     out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
     read = read_documents(docs, _root(docs))
@@ -75,7 +74,7 @@ def main(
         err.print(problem, markup=False, style="yellow")
     if not read.passages:
         err.print("Nothing to index: none of these documents could be read.", style="red")
-        raise typer.Exit(1)
+        raise typer.Exit(2)
     try:
         with IngestBars(err) as bars:
             report = ingest(read.passages, index, SentenceEmbedder(embedder), bars.update)
@@ -83,7 +82,7 @@ def main(
         err.print(str(error), markup=False, style="red")
         raise typer.Exit(1) from error
     out.print(summary(report), markup=False)
-    raise typer.Exit(1 if strict and read.problems else 0)
+    raise typer.Exit(2 if read.problems else 0)
 
 
 def summary(report: IngestReport) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from shopbot.errors import IndexRefused, ShopError
+from shopbot.errors import IndexRefused, StoreError
 
 FORMAT = 1
 """Raised when the files of a version change their meaning; another number is refused."""
@@ -75,26 +75,32 @@ def read_manifest(version: Path) -> Manifest:
 
 def ingest_again(folder: Path) -> str:
     """What to type when an index cannot be used."""
-    return f"Make it again: python -m knowledge.ingest DOCS --index {folder}"
+    return f"Make it again: shopbot ingest --shop DIR, or python -m knowledge.ingest DOCS --index {folder}"
 
 
 def not_written(folder: Path, error: Exception) -> str:
     """The message where a version could not be written."""
     return (
         f"the index in {folder} could not be written ({error}); what served before still serves. "
-        "Free disk space or give another --index folder, then ingest again."
+        "Free disk space or mend the folder's permissions, or keep it elsewhere (--home, --index); then ingest again."
     )
 
 
 @contextlib.contextmanager
 def writer(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; it falls with the process. Raises IndexRefused where another process holds it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "WRITER").open("a", encoding="utf-8") as lock:
+    """Hold the folder's lock; it falls with the process. Raises StoreError where another holds it, or none can be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "WRITER").open("a", encoding="utf-8")
+    except OSError as error:
+        raise StoreError(not_written(folder, error)) from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise IndexRefused(f"another process is writing to {folder}; wait until it has finished") from error
+            raise StoreError(
+                f"another process is writing to {folder}; wait until it has finished, then try again"
+            ) from error
         yield
 
 
@@ -102,7 +108,7 @@ def writer(folder: Path) -> Iterator[None]:
 def new_version(folder: Path) -> Iterator[Path]:
     """A new empty version folder beside the serving one; it is removed again if anything is raised inside.
 
-    A full disk and other faults of the file system come out as ShopError, and the serving version stays.
+    A full disk and other faults of the file system come out as StoreError, and the serving version stays.
     """
     path = folder / "versions" / _next_name(folder)
     try:
@@ -111,7 +117,7 @@ def new_version(folder: Path) -> Iterator[Path]:
         yield path
     except OSError as error:
         shutil.rmtree(path, ignore_errors=True)
-        raise ShopError(not_written(folder, error)) from error
+        raise StoreError(not_written(folder, error)) from error
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)
         raise

@@ -10,7 +10,7 @@ ShopbotError
 │   ├── ModelUnavailable   the server is down, slow, or refused
 │   └── ModelInvalid       it answered what cannot be read
 └── InternalError          ours
-    ├── StoreError         the database cannot be read or written
+    ├── StoreError         the database or the index cannot be read or written
     └── ToolError          a tool raised, hung, or broke its contract
 """
 
@@ -58,7 +58,7 @@ class InternalError(ShopbotError):
 
 
 class StoreError(InternalError):
-    """The database cannot be read or written."""
+    """The database or the index cannot be read or written: a full disk, permissions, another process at it."""
 
 
 class ToolError(InternalError):

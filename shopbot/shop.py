@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, time
 from functools import cached_property
@@ -273,10 +274,7 @@ class Shop:
             raise ShopError(f"{self.folder / 'shop.toml'}: tools = {path.name!r} does not exist in {self.folder}.")
         name = f"shop_tools_{self.home.name.replace('-', '_')}"
         if name not in sys.modules:
-            spec = importlib.util.spec_from_file_location(name, path)
-            assert spec is not None and spec.loader is not None
-            sys.modules[name] = module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
+            _load(name, path)
         return [value for value in vars(sys.modules[name]).values() if isinstance(value, ShopTool)]
 
     def _utterances(self) -> list[Example]:
@@ -284,8 +282,14 @@ class Shop:
 
         if not self.config.parts.utterances:
             return []
-        rows = read_rows(self.config.parts.utterances, self.folder, self.problems)
-        return [Example(str(row.data["text"]), str(row.data["intent"])) for row in rows if "intent" in row.data]
+        examples: list[Example] = []
+        for row in read_rows(self.config.parts.utterances, self.folder, self.problems):
+            text, intent = row.data.get("text"), row.data.get("intent")
+            if isinstance(text, str) and isinstance(intent, str):
+                examples.append(Example(text, intent))
+            else:
+                self.problems.append(f"{row.where}: an utterance needs a text and an intent; row left out")
+        return examples
 
     def _vectors(self, texts: Sequence[str]) -> np.ndarray:
         """Sentence vectors of the examples, kept beside the index: they change less often than a shop is opened."""
@@ -314,3 +318,17 @@ def _resolvers(data: ShopData) -> dict[str, Resolver]:
         return product_id if data.product(product_id) is not None else None
 
     return {"order": order, "product": product}
+
+
+def _load(name: str, path: Path) -> None:
+    """Run a file of Python as the module `name`. Raises ShopError (file, line, what) where it does not run."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]  # half a module has half of the tools
+        own = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        line = error.lineno if isinstance(error, SyntaxError) else own[-1] if own else 1
+        raise ShopError(f"{path}:{line}: {type(error).__name__}: {error}") from error

@@ -23,13 +23,13 @@ from shopbot.lookup.reader import Reader
 from shopbot.lookup.scan import Item
 from shopbot.lookup.tokens import grams, is_han, stems
 from shopbot.lookup.vocabulary import Vocabulary
+from shopbot.order_match import naming, said_options
 from shopbot.types import Language, Order, Product
 
 __all__ = ["Catalog", "Hit", "Mention", "ProductQuery", "SearchResult", "orders_matching"]
 
 _MOST_COVERED = 2000
 _LEAST_SHARE = 0.5
-_LEAST_OF_A_NAME = 0.3
 
 
 class Catalog:
@@ -71,6 +71,11 @@ class Catalog:
     def parse(self, text: str, language: Language = "en") -> ProductQuery:
         """Read a question into a query."""
         return self._reader.read(text, language)[0]
+
+    def product(self, product_id: str) -> Product | None:
+        """The product with this id."""
+        number = self._numbers.get(product_id)
+        return None if number is None else self.products[number]
 
     # ------------------------------------------------------------ searching
 
@@ -244,28 +249,45 @@ _KINDS: dict[str, MentionKind] = {
 def orders_matching(orders: Sequence[Order], text: str, catalog: Catalog | None = None) -> list[Order]:
     """Those of a shopper's orders that hold a product named in the text, in the order given; [] if none is named.
 
-    An item is meant by its sku, by words of its name, or, with a catalog, by what the catalog knows it as. Where some
-    orders hold more of the words than others, the first alone are meant.
+    An item is meant by its sku, by words of its names, or, with a catalog, by what the catalog knows it as. Where some
+    orders hold more of what is named than others, the first alone are meant.
     """
-    asked, said = set(grams(text)), f" {' '.join(stems(text))} "
     meant = _meant_products(text, catalog) if catalog is not None else frozenset[str]()
-    scores = [max((_held(item.name, asked) for item in order.items), default=0.0) for order in orders]
-    for place, order in enumerate(orders):
-        if any(item.product_id in meant or f" {' '.join(stems(item.sku))} " in said for item in order.items):
-            scores[place] += 1.0
-    least = max([_LEAST_OF_A_NAME, *scores])
-    return [order for order, score in zip(orders, scores, strict=True) if score >= least]
+    scores = [_held(order, text, meant, catalog) for order in orders]
+    most = max(scores, default=0.0)
+    return [order for order, score in zip(orders, scores, strict=True) if score and score >= most]
 
 
 def _meant_products(text: str, catalog: Catalog) -> frozenset[str]:
     query = catalog.parse(text, "zh" if any(map(is_han, text)) else "en")
     if not (query.products or query.categories):
         return frozenset()
-    plain = replace(query, aspect=None, sort=None, in_stock=False, compare=())
+    plain = ProductQuery(query.text, query.language, query.products, categories=query.categories)
     return frozenset(hit.product.id for hit in catalog.search(plain, limit=len(catalog.products)))
 
 
-def _held(name: str, asked: set[str]) -> float:
-    """The share of a name's words that are asked for."""
-    words = set(grams(name))
-    return len(words & asked) / len(words) if words else 0.0
+def _held(order: Order, text: str, meant: Container[str], catalog: Catalog | None) -> float:
+    """How much of what a text names an order holds: each word counts once, in whichever of its items it is."""
+    said, evidence = f" {' '.join(stems(text))} ", dict[str, float]()
+    for item in order.items:
+        product = catalog.product(item.product_id) if catalog is not None else None
+        names = (item.name, *(product.names.values() if product is not None else ()))
+        is_meant = product is not None and product.id in meant
+        tells = _surely if is_meant else _hardly if catalog is None else catalog.vocabulary.is_rare
+        found = dict(naming(names, item.options.values(), text, tells))
+        if product is not None and is_meant:
+            found |= {**said_options(item.options.values(), text), f"a {product.category}": 1.0}
+        if f" {' '.join(stems(item.sku))} " in said:
+            found[item.sku] = 2.0
+        evidence = {word: max(evidence.get(word, 0.0), found.get(word, 0.0)) for word in {*evidence, *found}}
+    return sum(evidence.values())
+
+
+def _surely(word: str) -> bool:
+    """Where the product is known to be meant, any word of its name speaks for it."""
+    return True
+
+
+def _hardly(word: str) -> bool:
+    """Without a catalog no word is known to be rare."""
+    return False

@@ -13,7 +13,7 @@ from typing import Any
 from shopbot.catalog import Catalog
 from shopbot.records import ShopData
 from shopbot.tools import OrderId, ProductId, Refusal, ShopTool, shop_tool
-from shopbot.types import Account, Order, Product, Shopper, Variant
+from shopbot.types import Account, Order, OrderItem, Product, Shopper, Variant
 from shopbot.understand import detect_language
 
 MOST_ROWS = 8
@@ -113,7 +113,7 @@ def list_orders(
         orders = [order for order in orders if not order.is_closed]
     if order_ids is not None:
         orders = [order for order in orders if order.id in order_ids]
-    return {"status": status, "open": open, "orders": [order_view(order, account) for order in orders]}
+    return {"status": status, "open": open, "orders": [order_view(order, account, data) for order in orders]}
 
 
 @shop_tool
@@ -122,7 +122,7 @@ def get_order(order_id: OrderId, shopper: Shopper, data: ShopData) -> dict[str, 
     order = data.order(order_id)
     if order is None or order.shopper_id != shopper.id:
         raise Refusal(f"order {order_id} is not among your records")
-    return {"order": order_view(order, data.account(shopper.id or ""))}
+    return {"order": order_view(order, data.account(shopper.id or ""), data)}
 
 
 @shop_tool
@@ -140,25 +140,20 @@ def my_account(shopper: Shopper, data: ShopData) -> dict[str, Any]:
     }
 
 
-def order_view(order: Order, account: Account | None) -> dict[str, Any]:
-    """An order as JSON; money as decimal strings, dates as ISO days, payment methods in words."""
-    dates = ("placed_on", "shipped_on", "expected_on", "delivered_on", "cancelled_on")
+def order_view(order: Order, account: Account | None, data: ShopData | None = None) -> dict[str, Any]:
+    """An order as JSON; money as decimal strings, dates as ISO days, payment methods in words.
+
+    `data` adds the names of its products in other languages, and what is wanted in exchange.
+    """
+    items = {item.sku: item for item in order.items}
     return {
         "order_id": order.id,
         "status": order.status,
-        "items": [
-            {
-                "name": item.name,
-                "product_id": item.product_id,
-                "item_id": item.sku,
-                "options": dict(item.options),
-                "quantity": item.quantity,
-                "price": str(item.price),
-            }
-            for item in order.items
-        ],
+        "items": [_item_view(item, data) for item in order.items],
         "shipping_fee": str(order.shipping_fee),
+        "shipping_method": order.shipping_method,
         "discount": str(order.discount),
+        "discount_code": order.discount_code,
         "total": str(order.total),
         "payments": [
             {"kind": payment.kind, "amount": str(payment.amount), "method": _method_of(payment.method, account)}
@@ -167,8 +162,38 @@ def order_view(order: Order, account: Account | None) -> dict[str, Any]:
         "address": address_line(order.address),
         "tracking": list(order.tracking),
         "carrier": order.carrier,
-        **{name: day.isoformat() for name in dates if (day := getattr(order, name)) is not None},
+        "reason": order.reason,
+        "returning": [_item_view(items[sku], data) for sku in order.returning if sku in items],
+        "exchanging": [
+            {"item": _item_view(items[old], data), "wanted": wanted}
+            for old, new in order.exchanging
+            if old in items and (wanted := _wanted(items[old], new, data)) is not None
+        ],
+        **{name: day.isoformat() for name in ORDER_DATES if (day := getattr(order, name)) is not None},
     }
+
+
+ORDER_DATES = ("placed_on", "shipped_on", "expected_on", "delivered_on", "cancelled_on", "returned_on")
+
+
+def _item_view(item: OrderItem, data: ShopData | None) -> dict[str, Any]:
+    product = data.product(item.product_id) if data is not None else None
+    return {
+        "name": item.name,
+        "names": dict(product.names) if product is not None else {},
+        "product_id": item.product_id,
+        "item_id": item.sku,
+        "options": dict(item.options),
+        "quantity": item.quantity,
+        "price": str(item.price),
+    }
+
+
+def _wanted(item: OrderItem, sku: str, data: ShopData | None) -> dict[str, Any] | None:
+    """The version of the same product that is wanted in exchange."""
+    product = data.product(item.product_id) if data is not None else None
+    variants = product.variants if product is not None else ()
+    return next((_variant_view(variant) for variant in variants if variant.sku == sku), None)
 
 
 def address_line(address: Mapping[str, str]) -> str:

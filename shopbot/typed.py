@@ -155,11 +155,20 @@ def order(record: Mapping[str, Any]) -> Order:
         carrier=", ".join(carriers),
         shipping_fee=_amount(record, "shipping_fee"),
         discount=_amount(record, "discount"),
+        discount_code=words(record.get("discount_code")),
+        shipping_method=words(record.get("shipping_method")),
+        reason=words(record.get("cancel_reason") or record.get("return_reason")),
+        returning=_skus(record, "return_items"),
+        exchanging=tuple(zip(_skus(record, "exchange_items"), _skus(record, "exchange_new_items"), strict=False)),
         **{name: read_day(record, name) for name in _ORDER_DAYS},
     )
 
 
-_ORDER_DAYS = ("placed_on", "shipped_on", "expected_on", "delivered_on", "cancelled_on")
+_ORDER_DAYS = ("placed_on", "shipped_on", "expected_on", "delivered_on", "cancelled_on", "returned_on")
+
+
+def _skus(record: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    return tuple(words(sku) for sku in listed(record.get(name)))
 
 
 def _order_item(record: Mapping[str, Any]) -> OrderItem:

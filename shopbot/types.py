@@ -110,6 +110,15 @@ class Order:
     expected_on: date | None = None
     delivered_on: date | None = None
     cancelled_on: date | None = None
+    returned_on: date | None = None
+    discount_code: str = ""
+    shipping_method: str = ""
+    reason: str = ""
+    """Why it was cancelled or is sent back, in the words of the record."""
+    returning: tuple[str, ...] = ()
+    """The skus that are to be returned, or have been."""
+    exchanging: tuple[tuple[str, str], ...] = ()
+    """The skus that are to be exchanged, each with the one wanted for it."""
 
     @property
     def total(self) -> Decimal:

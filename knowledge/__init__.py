@@ -15,6 +15,7 @@ from knowledge.embed import SentenceEmbedder
 from knowledge.index import KnowledgeIndex
 from knowledge.reader import read
 from knowledge.retriever import ShopRetriever
+from knowledge.stored_vectors import stored_vectors
 
 __all__ = [
     "KnowledgeIndex",
@@ -24,4 +25,5 @@ __all__ = [
     "product_passages",
     "read",
     "read_documents",
+    "stored_vectors",
 ]

@@ -75,13 +75,28 @@ class SentenceEmbedder(Embeddings):
         """Vectors of `texts`, shape (n, dimension), each of length 1; long texts are cut to what the model reads."""
         prompt = self.prompts[0 if query else 1]
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
-        by_length = sorted(range(len(texts)), key=lambda row: -len(texts[row]))  # alike lengths waste no padding
+        prompted = [prompt + text for text in texts]
+        rows_by_length = self._longest_first(prompted)
         for start in range(0, len(texts), self.batch_size):
-            rows = by_length[start : start + self.batch_size]
-            vectors[rows] = self._encode([prompt + texts[row] for row in rows])
+            rows = rows_by_length[start : start + self.batch_size]
+            vectors[rows] = self._encode([prompted[row] for row in rows])
             if progress is not None:
                 progress(start + len(rows), len(texts))
         return vectors
+
+    def _longest_first(self, texts: list[str]) -> list[int]:
+        """Rows by length in tokens, so that batches hold little padding, and the largest batch comes first.
+
+        Characters would not do: a Chinese one is a token, an English one a quarter of it, and a third of the work was
+        padding. One batch is padded to its longest text in any order.
+        """
+        rows = list(range(len(texts)))
+        tokenizer: Any = self._model.tokenizer
+        if len(texts) <= self.batch_size or not callable(tokenizer):  # static embeddings' is not, and nothing is padded
+            return rows
+        cut: Any = tokenizer(texts, truncation=True, max_length=self._model.max_seq_length)
+        lengths = [len(tokens) for tokens in cut["input_ids"]]
+        return sorted(rows, key=lambda row: -lengths[row])
 
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
         """One batch straight through the model: `SentenceTransformer.encode` adds a tenth on a single question."""

@@ -97,7 +97,10 @@ def summary(report: IngestReport) -> str:
 
 
 class IngestBars:
-    """A bar for each stage of an ingest, with rate and time left; `update` is the callback that `ingest` takes."""
+    """A bar for each stage of an ingest, with rate and time left; `update` is the callback that `ingest` takes.
+
+    The bars appear with the first `update`: where there is nothing to do, nothing is shown.
+    """
 
     def __init__(self, console: Console) -> None:
         columns = (
@@ -112,12 +115,12 @@ class IngestBars:
 
     def update(self, stage: str, done: int, total: int) -> None:
         """Show that `done` of `total` is done of this stage."""
+        self._bars.start()
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(stage, total=total)
         self._bars.update(self._tasks[stage], completed=done, total=total)
 
     def __enter__(self) -> Self:
-        self._bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -37,7 +37,6 @@ from shopbot.types import Passage, Shopper
 from shopbot.understand import Example, NearestIntents, built_in_examples
 
 if TYPE_CHECKING:
-    import numpy as np
     from langchain_core.language_models import BaseChatModel
 
     from knowledge import KnowledgeIndex, SentenceEmbedder
@@ -142,8 +141,13 @@ class Shop:
     @cached_property
     def intents(self) -> NearestIntents:
         """Nearest labelled examples: ours, and the shop's own utterances."""
+        from knowledge import stored_vectors
+
         examples = [*built_in_examples(), *self._utterances()]
-        return NearestIntents(examples, self._vectors([example.text for example in examples]))
+        texts = [example.text for example in examples]
+        tell = self.progress
+        progress = None if tell is None else lambda done, total: tell("examples", done, total)
+        return NearestIntents(examples, stored_vectors(self.home, texts, self.embedder, progress))
 
     def passages(self) -> list[Passage]:
         """Everything that is written down: policies and products. Unreadable documents are told of in `problems`."""
@@ -290,21 +294,6 @@ class Shop:
             else:
                 self.problems.append(f"{row.where}: an utterance needs a text and an intent; row left out")
         return examples
-
-    def _vectors(self, texts: Sequence[str]) -> np.ndarray:
-        """Sentence vectors of the examples, kept beside the index: they change less often than a shop is opened."""
-        import numpy as np
-
-        key = hashlib.sha256("\n".join([self.embedder.name, *texts]).encode()).hexdigest()[:16]
-        path = self.home / f"examples-{key}.npy"
-        if path.is_file():
-            return np.load(path)
-        vectors = self.embedder.embed_array(texts, query=True)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".part.npy")
-        np.save(partial, vectors)
-        partial.replace(path)
-        return vectors
 
 
 def _resolvers(data: ShopData) -> dict[str, Resolver]:

@@ -30,9 +30,10 @@ help: ## Show this help
 	@echo "  PYTHON=PATH   another Python 3.11               ONLY=\"A B\"    only these benchmarks"
 
 demo: $(STAMP) ## Talk to the sample shop's agent in the browser (installs everything first)
+	@echo "── 1 of 2: the small dialogue model"
 	@$(BIN)/shopbot model fetch \
-		|| echo "No dialogue model: the demo answers in the words of the sources instead."
-	@$(BIN)/shopbot ingest --shop $(SHOP)
+		|| echo "No dialogue model: the demo answers in the words of the sources all the same."
+	@echo "── 2 of 2: the demo"
 	@$(BIN)/python demo.py --shop $(SHOP)
 
 test: lint types unit ## Check style and types, run all tests, then the quick benchmarks

@@ -23,12 +23,11 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.status import Status
 
 from demo_page.figures import MOST_CONVERSATIONS, Words, conversations, glance, notable, questions
-from demo_page.tab import Exchange, Tab, trail
+from demo_page.tab import Exchange, Tab, told, trail
 from shopbot.errors import ShopbotError
-from shopbot.shop import Shop
+from shopbot.shop import Progress, Shop
 
 log = logging.getLogger("demo")
 PAGE = Path(__file__).parent / "demo_page"
@@ -51,7 +50,7 @@ class Demo:
         spoken = [language for language in self.words if language in shop.config.shop.languages] or ["en"]
         self.examples = {language: questions(shop, self.words[language], language) for language in spoken}
         self._pages = Environment(loader=FileSystemLoader(PAGE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-        self._pages.filters["trail"] = trail
+        self._pages.filters.update(trail=trail, told=told)
         self._pages.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False, indent=2, default=str)
 
     def render(self, page: str, tab: Tab, **values: Any) -> str:
@@ -116,7 +115,8 @@ class Demo:
         except ShopbotError as error:
             return self.render("insights", tab, trouble=str(error)), {"visible": False}
         values = {"glance": self.glance, "talks": talks, "problems": self.shop.problems, "most": MOST_CONVERSATIONS}
-        rows = [[intent, count] for intent, count in talks["intents"].most_common(10)]
+        words = self.words[tab.language]
+        rows = [[told(intent, words), count] for intent, count in talks["intents"].most_common(10)]
         kinds = {"intent": "nominal", "turns": "quantitative"}  # gr.BarPlot takes its own form: no pandas is needed
         data = {"columns": list(kinds), "data": rows, "datatypes": kinds, "mark": "bar"}
         plot = {"value": data, "y_lim": [0, rows[0][1] + 1], "visible": True} if rows else {"visible": False}
@@ -272,11 +272,17 @@ def relabelled(demo: Demo, tab: Tab, language: str) -> tuple[Any, ...]:
 
 
 @contextmanager
-def step(out: Console, what: str) -> Iterator[Status]:
-    """A line of the start-up: what is being done, then how long it took."""
+def step(out: Console, what: str) -> Iterator[Progress]:
+    """A line of the start-up: what is being done, then how long it took. Yields what moves its bar."""
     began = perf_counter()
     with out.status(f"{what} …") as status:
-        yield status
+
+        def move(stage: str, done: int, total: int) -> None:
+            filled = 24 * done // max(total, 1)
+            bar = f"[green]{'━' * filled}[/green][dim]{'━' * (24 - filled)}[/dim]"
+            status.update(f"{what} {bar} {done} of {total} {stage}")
+
+        yield move
     out.print(f"[green]✓[/green] {what} [dim]{perf_counter() - began:.1f} s[/dim]")
 
 
@@ -299,9 +305,10 @@ def prepare(out: Console, folder: Path, home: Path, options: dict[str, Any]) -> 
         shop = Shop.open(folder, home=home)
     with step(out, "Loading the sentence model"):
         shop.embedder.embed_array(["warm"], query=True)
-    with step(out, "Bringing the index of policies and products up to date") as status:
-        shop.progress = lambda what, done, all_: status.update(f"{escape(what)} {done} of {all_} …")
+    with step(out, "Bringing the index of policies and products up to date") as shop.progress:
         _ = shop.index
+    with step(out, "Learning what shoppers ask from examples") as shop.progress:
+        _ = shop.intents
     with step(out, "Wiring the agent"):
         bot = shop.bot(**options)
         bot.mind.understand("Where is my order?")
@@ -344,6 +351,8 @@ def main(
 
     Worded by a model:    python demo.py --wording model --model vllm:http://127.0.0.1:8000/v1
     """
+    # Read when torch is loaded: threads that spin while they wait make encoding many times slower on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     began, out = perf_counter(), Console(highlight=False, soft_wrap=True)
     check_port(host, port)
     try:

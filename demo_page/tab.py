@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import uuid4
@@ -37,9 +37,11 @@ class Exchange:
         return next((event for event in self.events if isinstance(event, Finished)), None)
 
     @property
-    def status(self) -> Literal["running", "finished", "broken"]:
+    def status(self) -> Literal["running", "finished", "broken", "halted"]:
         """For the light beside the turn."""
-        return "broken" if self.error else "finished" if self.finished else "running"
+        if self.error:
+            return "halted" if self.error == "stopped" else "broken"
+        return "finished" if self.finished else "running"
 
     @property
     def running(self) -> bool:
@@ -93,6 +95,15 @@ class Exchange:
 def trail(title: str) -> str:
     """A path of headings as people write it."""
     return title.replace(" > ", " › ")
+
+
+def told(text: str, words: Mapping[str, Any]) -> str:
+    """A code or an English line of an event in the words of the interface; as it is where they have none for it."""
+    names: Mapping[str, str] = words["names"]
+    for pattern, form in words["told"]:
+        if match := re.fullmatch(pattern, text, re.DOTALL):
+            return form.format(*(names.get(group, group) for group in match.groups()))
+    return names.get(text, text)
 
 
 def _bare(sentence: str) -> str:

@@ -4,49 +4,46 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect
 
-from demo_page.figures import notable, questions
+from benchmarks.demo_browser import (
+    ANSWER_MS,
+    an_open_order,
+    answered,
+    ask,
+    become,
+    bring_index,
+    cheapest_in_stock,
+    chromium,
+    opened,
+    running_demo,
+    sources,
+)
+from demo_page.figures import questions
 from demo_page.tab import Exchange
 from shopbot.shop import Shop
-from shopbot.types import Draft, Drafted, Order
+from shopbot.types import Draft, Drafted
 
 ROOT = Path(__file__).resolve().parents[1]
 SHOP = ROOT / "sample_shop"
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = (
-    "--no-sandbox --disable-dev-shm-usage --disable-gpu --disable-background-networking "
-    "--disable-component-update --disable-sync --no-first-run"
-).split()
-START_SECONDS = 240
-ANSWER_MS = 30_000
 RETURNS = "How long do I have to return something?"
 
 
 @dataclass(frozen=True)
 class Demo:
-    """A running demo: its port and the folder that its database lies under."""
+    """A running demo: its address and the folder that its database lies under."""
 
-    port: int
+    url: str
     home: Path
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
     @property
     def database(self) -> Path:
@@ -60,55 +57,21 @@ class Demo:
         return self.run("SELECT thumb, message FROM shopbot_feedback JOIN shopbot_turns t ON t.id = turn_id")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until_open(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    """Until the page answers; fails with what the demo printed where it ends or takes too long."""
-    give_up = time.monotonic() + START_SECONDS
-    while time.monotonic() < give_up and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.3)
-    pytest.fail(f"the demo did not open within {START_SECONDS} s:\n{log.read_text()}")
-
-
-def bring_index(home: Path) -> None:
-    """Copy the index that this machine has made already, if any: making it takes a minute. Conversations stay out."""
-    made = Shop.open(SHOP).home
-    if made.is_dir():
-        shutil.copytree(made, Shop.open(SHOP, home=home).home, ignore=shutil.ignore_patterns("shopbot.db*"))
-
-
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("demo")
-    running, log = Demo(free_port(), folder / "home"), folder / "log.txt"
-    bring_index(running.home)
-    command = [sys.executable, "demo.py", "--port", str(running.port), "--home", str(running.home)]
-    with log.open("wb") as written:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=written, stderr=subprocess.STDOUT)
-    try:
-        wait_until_open(process, running.url, log)
-        yield running
-        assert f"open {running.url}" in log.read_text()
+    home, log = folder / "home", folder / "log.txt"
+    bring_index(home)
+    with running_demo(home, log) as url:
+        yield Demo(url, home)
+        assert f"open {url}" in log.read_text()
         assert "Traceback" not in log.read_text()
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -118,64 +81,10 @@ def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@contextmanager
-def opened(browser: Browser, demo: Demo, width: int = 1280, height: int = 800, **options: str) -> Iterator[Page]:
-    """The demo in a context (so: cookies, storage, session) of its own, ready to be used."""
-    settings = {"locale": options.get("locale"), "color_scheme": options.get("scheme")}
-    context = browser.new_context(viewport={"width": width, "height": height}, **settings)
-    page = context.new_page()
-    page.goto(demo.url)
-    page.locator(".chip").first.wait_for(timeout=ANSWER_MS)
-    expect(page.locator("#ask textarea")).to_be_enabled()
-    yield page
-    context.close()
-
-
 @pytest.fixture
 def page(browser: Browser, demo: Demo) -> Iterator[Page]:
-    with opened(browser, demo) as page:
+    with opened(browser, demo.url) as page:
         yield page
-
-
-def answered(page: Page) -> Locator:
-    """The newest answer, once its turn is over."""
-    expect(page.locator(".said")).to_have_count(page.locator(".asked").count())
-    expect(page.locator(".said .foot, .said .trouble")).to_have_count(page.locator(".asked").count(), timeout=ANSWER_MS)
-    return page.locator(".said").last
-
-
-def ask(page: Page, question: str) -> Locator:
-    """Ask as a shopper does."""
-    before = page.locator(".asked").count()
-    page.locator("#ask textarea").fill(question)
-    page.locator("#ask textarea").press("Enter")
-    expect(page.locator(".asked")).to_have_count(before + 1)
-    return answered(page)
-
-
-def become(page: Page, name: str) -> None:
-    """Find a shopper by name in the picker."""
-    page.locator("#shopper input").fill(name)
-    page.get_by_role("option", name=name).first.click()
-    expect(page.locator(".hello h1")).to_contain_text(name)
-
-
-def an_open_order() -> tuple[str, Order]:
-    """The name of a shopper with one order that is pending or shipped, and that order."""
-    with Shop.open(SHOP) as shop:
-        for one, _, _ in notable(shop):
-            coming = [order for order in shop.data.orders_of(one) if order.status in ("pending", "shipped")]
-            if len(coming) == 1:
-                return shop.shopper(one).name, coming[0]
-    pytest.fail("no shopper has exactly one pending or shipped order")
-
-
-def cheapest_in_stock(shop: Shop, question: str) -> str:
-    """The lowest price in stock of the category that an example question names."""
-    products = shop.data.all_products()
-    kind = next(product.category for product in products if product.category and product.category in question)
-    variants = [variant for product in products if product.category == kind for variant in product.variants]
-    return f"{min(one.price for one in variants if one.available and one.price is not None):.2f}"
 
 
 # ---------------------------------------------------------------- answers
@@ -197,11 +106,11 @@ def test_a_return_question_gets_a_cited_answer_that_opens_its_passage(page: Page
 def test_the_same_in_chinese(page: Page) -> None:
     answer = ask(page, "退货运费谁付？")
     assert "运费" in answer.locator(".text").inner_text()
-    expect(answer.locator(".sheet-source").first).to_contain_text("policies/zh/")
+    assert sources(answer)[0].startswith("policies/zh/")
 
 
 def test_a_shopper_finds_where_their_order_is(page: Page) -> None:
-    name, order = an_open_order()
+    name, order = an_open_order(SHOP)
     become(page, name)
     answer = ask(page, f"What is the status of my order {order.id}?")
     assert order.id in answer.inner_text()
@@ -213,7 +122,7 @@ def test_a_shopper_finds_where_their_order_is(page: Page) -> None:
 
 
 def test_another_shopper_begins_a_clean_conversation(page: Page) -> None:
-    name, order = an_open_order()
+    name, order = an_open_order(SHOP)
     become(page, name)
     ask(page, f"What is the status of my order {order.id}?")
     page.locator("#shopper input").fill("Visitor")
@@ -227,7 +136,8 @@ def test_another_shopper_begins_a_clean_conversation(page: Page) -> None:
 def test_the_example_about_the_cheapest_names_the_cheapest_in_stock(page: Page) -> None:
     with Shop.open(SHOP) as shop:
         example = next(one for one in questions(shop, {"examples": [], "cheapest": "{kind}", "compare": ""}, "en"))
-        price = cheapest_in_stock(shop, example)
+        kind = next(one.category for one in shop.data.all_products() if one.category and one.category in example)
+        price = cheapest_in_stock(shop, kind)
     page.locator(".chip", has_text="cheapest").first.click()
     expect(page.locator(".asked")).to_contain_text(example)
     assert price in answered(page).locator(".text").inner_text()
@@ -269,17 +179,29 @@ def test_thumbs_are_stored_and_counted(page: Page, demo: Demo) -> None:
     expect(page.locator("#plot canvas, #plot svg.marks").first).to_be_visible()
 
 
-def test_two_tabs_share_nothing(page: Page, demo: Demo) -> None:
-    ask(page, "How long do refunds take?")
+def test_a_visitor_is_asked_to_log_in_and_gets_the_answer_once_they_have(page: Page) -> None:
+    name, order = an_open_order(SHOP)
+    answer = ask(page, "Where is my order?")
+    expect(answer.locator(".text")).to_contain_text("log in")
+    expect(page.locator("#panel .tool .status.done")).to_have_count(0)
+    become(page, name)
+    expect(ask(page, f"Where is my order {order.id}?").locator(".text")).to_contain_text(order.status)
+
+
+def test_two_tabs_are_two_sessions(page: Page, demo: Demo) -> None:
+    name, order = an_open_order(SHOP)
     other = page.context.new_page()
     other.goto(demo.url)
     other.locator(".chip").first.wait_for(timeout=ANSWER_MS)
-    expect(other.locator(".asked")).to_have_count(0)
-    ask(other, "Do you ship abroad?")
+    become(other, name)
+    question = f"Where is order {order.id}?"
+    expect(ask(other, question).locator(".text")).to_contain_text(order.status)
+    expect(page.locator(".asked")).to_have_count(0)
+    expect(ask(page, question).locator(".text")).to_contain_text("log in")  # the other tab's shopper is not this one's
     expect(other.locator(".asked")).to_have_count(1)
-    expect(page.locator(".asked")).to_have_count(1)
-    told = dict(demo.run("SELECT message, session_id FROM shopbot_turns ORDER BY started_at"))
-    assert told["How long do refunds take?"] != told["Do you ship abroad?"]
+    expect(page.locator(".hello, .asked")).to_have_count(1)
+    rows = demo.run(f"SELECT session_id FROM shopbot_turns WHERE message = '{question}'")
+    assert len(rows) == len(set(rows)) == 2
 
 
 def test_the_interface_changes_its_language_and_keeps_the_conversation(page: Page) -> None:
@@ -295,7 +217,7 @@ def test_the_interface_changes_its_language_and_keeps_the_conversation(page: Pag
 
 
 def test_a_chinese_browser_gets_a_chinese_page(browser: Browser, demo: Demo) -> None:
-    with opened(browser, demo, locale="zh-CN") as page:
+    with opened(browser, demo.url, locale="zh-CN") as page:
         expect(page.locator("#new")).to_have_text("新对话")
         assert page.locator(".hello h1").inner_text() == "Larkfield 能帮您什么？"
 
@@ -316,11 +238,12 @@ def test_an_error_is_told_in_the_chat(page: Page, demo: Demo) -> None:
 
 
 def test_a_port_in_use_is_named_with_what_to_type(demo: Demo) -> None:
-    command = [sys.executable, "demo.py", "--port", str(demo.port)]
+    port = int(demo.url.rpartition(":")[2])
+    command = [sys.executable, "demo.py", "--port", str(port)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 2
-    assert f"Port {demo.port} is in use" in ended.stderr
-    assert f"--port {demo.port + 1}" in ended.stderr
+    assert f"Port {port} is in use" in ended.stderr
+    assert f"--port {port + 1}" in ended.stderr
 
 
 def test_a_source_is_marked_where_the_answer_says_it() -> None:
@@ -344,7 +267,7 @@ def test_it_fits_and_follows_the_system(
         if not request.url.startswith((demo.url, "data:", "blob:")):
             elsewhere.append(request.url)
 
-    with opened(browser, demo, width, height, scheme=scheme) as page:
+    with opened(browser, demo.url, width, height, scheme=scheme) as page:
         page.on("request", note)
         page.screenshot(path=screenshots / f"{name}-{scheme}-hello.png")
         ask(page, RETURNS)

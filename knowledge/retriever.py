@@ -67,9 +67,13 @@ class ShopRetriever(BaseRetriever):
         """The index version that is searched."""
         return self._index
 
+    def spelled(self, question: str) -> str:
+        """The question with its slips of typing put right."""
+        return self._index.speller.correct(question)
+
     def encode(self, questions: Sequence[str]) -> NDArray[np.float32]:
         """Question vectors, shape (n, dimension), slips of typing put right: to encode once, for `search` and the reader."""
-        return self._embedder.embed_array([self._index.speller.correct(each) for each in questions], query=True)
+        return self._embedder.embed_array([self.spelled(each) for each in questions], query=True)
 
     def search(
         self,
@@ -89,7 +93,7 @@ class ShopRetriever(BaseRetriever):
         allowed = self._columns.allowed(language, kind, today)
         if not len(allowed) or k < 1:
             return []
-        question = self._index.speller.correct(question)
+        question = self.spelled(question)
         weight = self._dense_weight(language, question)
         lexical = self._lexical(question)
         rows = _best(lexical, allowed, CANDIDATES)
@@ -111,7 +115,7 @@ class ShopRetriever(BaseRetriever):
         rows = self._columns.allowed(language, kind, None)
         if len(rows) < 2:
             return []
-        score = _standing(self._index.lexical.shares(self._index.speller.correct(question))[rows])
+        score = _standing(self._index.lexical.shares(self.spelled(question))[rows])
         least = LEAST_BY_WORDS
         if query_vector is not None:
             cosine = self._index.table.passages[rows] @ query_vector

@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any, Protocol
 
 from shopbot.catalog import Catalog
+from shopbot.concepts import formal_words
 from shopbot.planner import Lookup
 from shopbot.turn import Question
 from shopbot.types import Language, Passage, Retrieved, ScoredPassage, ScoredSentence
@@ -35,6 +36,10 @@ UNSURE = 0.4
 
 class Search(Protocol):
     """What is asked of a retriever: `knowledge.ShopRetriever` is one."""
+
+    def spelled(self, question: str) -> str:
+        """The question with its slips of typing put right."""
+        ...
 
     def search(
         self,
@@ -107,16 +112,22 @@ class Mind:
     def _read(self, texts: Sequence[str]) -> list[Question]:
         languages: list[Language] = [detect_language(text) for text in texts]
         masked = [self.catalog.mask(text, language) for text, language in zip(texts, languages, strict=True)]
-        vectors = self.encoder.embed_array([*texts, *masked], query=True)
+        meant = [self._meant(text, language) for text, language in zip(texts, languages, strict=True)]
+        vectors = self.encoder.embed_array([*meant, *masked], query=True)
         mine, plain = vectors[: len(texts)], vectors[len(texts) :]
         guesses = [
             self.intents.guess([text], plain[row : row + 1] if self.encoder.reads(languages[row]) else None)[0]
             for row, text in enumerate(masked)
         ]
         return [
-            Question(text, language, guess, vector, mask, self._like(text, language, vector))
-            for text, language, guess, vector, mask in zip(texts, languages, guesses, mine, masked, strict=True)
+            Question(texts[row], languages[row], guesses[row], mine[row], masked[row], meant[row], self._like(*like))
+            for row, like in enumerate(zip(texts, languages, mine, strict=True))
         ]
+
+    def _meant(self, text: str, language: Language) -> str:
+        """The text with its slips of typing put right, and the words of the trade for what it says in a shopper's."""
+        words = formal_words(text, language)
+        return self.retriever.spelled(text) + (f" ({', '.join(words)})" if words else "")
 
     def _like(self, text: str, language: Language, vector: Array) -> tuple[str, ...]:
         """The products that a question resembles most: what it is about where it names none by the catalog's words."""
@@ -127,13 +138,15 @@ class Mind:
     def look_up(self, lookup: Lookup) -> Retrieved:
         """Passages for a question, best first, and the sentences of them that answer it best."""
         question = lookup.question
-        text = lookup.text or question.text
-        vector = question.vector if text == question.text else self.encoder.embed_array([text], query=True)[0]
+        text, vector = question.meant or question.text, question.vector
+        if lookup.text not in ("", question.text):
+            text = self._meant(lookup.text, question.language)
+            vector = self.encoder.embed_array([text], query=True)[0]
         passages = self._candidates(lookup, text, vector)
         passages += [ScoredPassage(passage, 1.0) for passage in self.spliced]
         readable = vector if self.encoder.reads(question.language) else None
         found = self.read(text, readable, passages, question.guess.hint)
-        return Retrieved(text, tuple(found.passages), tuple(found.sentences), 0.0)
+        return Retrieved(lookup.text or question.text, tuple(found.passages), tuple(found.sentences), 0.0)
 
     def _candidates(self, lookup: Lookup, text: str, vector: Array) -> list[ScoredPassage]:
         question = lookup.question

@@ -12,8 +12,9 @@ from shopbot.understand import Array, Guess
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question of the message. `vector` (d,) is its query embedding; `masked` has products replaced by "item".
+    """One question of the message, as written, `masked` (products replaced by "item") and `meant`.
 
+    `meant` is well spelt and has the words of the trade for what is said in a shopper's; `vector` (d,) is its embedding.
     `like` are the ids of the products that the whole question resembles most, named or not.
     """
 
@@ -22,6 +23,7 @@ class Question:
     guess: Guess
     vector: Array
     masked: str = ""
+    meant: str = ""
     like: tuple[str, ...] = ()
 
 

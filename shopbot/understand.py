@@ -206,28 +206,45 @@ LIKELY = 0.2
 """An intent with this share of the evidence lends its words to the search."""
 
 
-class NearestIntents:
-    """Intent by nearest examples. `vectors` (n, d) are the examples' L2-normalised sentence vectors, in order."""
+class Nearest:
+    """How much texts are like known ones: cosine of sentence vectors beside cosine of character n-grams.
+
+    `vectors` (n, d) are the known texts' L2-normalised sentence vectors, in order.
+    """
 
     dense_weight = 0.75
-    sharpness = 14.0
 
-    def __init__(self, examples: Sequence[Example], vectors: Array) -> None:
+    def __init__(self, texts: Sequence[str], vectors: Array) -> None:
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        self._intents = sorted({example.intent for example in examples})
-        self._rows = np.array([self._intents.index(example.intent) for example in examples])
         self._vectors = vectors
         vectorizer: Any = TfidfVectorizer  # its stubs know neither a callable analyzer nor float32
         self._vectorizer = vectorizer(analyzer=_grams, sublinear_tf=True, dtype=np.float32)
-        self._grams: Any = self._vectorizer.fit_transform([example.text for example in examples])
+        self._grams: Any = self._vectorizer.fit_transform(texts)
+
+    def likeness(self, texts: Sequence[str], vectors: Array | None) -> Array:
+        """Shape (len(texts), n). `vectors` is (len(texts), d), or None where the embedder cannot read the language."""
+        by_grams = np.asarray((self._vectorizer.transform(texts) @ self._grams.T).todense(), dtype=np.float32)
+        if vectors is None:
+            return by_grams
+        both = self.dense_weight * (vectors @ self._vectors.T) + (1 - self.dense_weight) * by_grams
+        return both.astype(np.float32)
+
+
+class NearestIntents:
+    """Intent by nearest examples; `vectors` as in `Nearest`."""
+
+    sharpness = 14.0
+
+    def __init__(self, examples: Sequence[Example], vectors: Array) -> None:
+        self._intents = sorted({example.intent for example in examples})
+        self._rows = np.array([self._intents.index(example.intent) for example in examples])
+        self._nearest = Nearest([example.text for example in examples], vectors)
         self._hints = _hints(examples)
 
     def guess(self, texts: Sequence[str], vectors: Array | None) -> list[Guess]:
         """One guess a text; `vectors` is (len(texts), d), or None where the embedder does not read the language."""
-        scores = np.asarray((self._vectorizer.transform(texts) @ self._grams.T).todense(), dtype=np.float32)
-        if vectors is not None:
-            scores = self.dense_weight * (vectors @ self._vectors.T) + (1 - self.dense_weight) * scores
+        scores = self._nearest.likeness(texts, vectors)
         return [self._decide(row, detect_language(text)) for row, text in zip(scores, texts, strict=True)]
 
     def _decide(self, row: Array, language: Language) -> Guess:

@@ -84,6 +84,10 @@ def read_documents(paths: Sequence[Path], root: Path) -> ReadResult:
     name whose kind is unknown; the rest goes in. Nothing is raised for what stands in a document.
     """
     result = ReadResult()
+    for path in paths:
+        if path.is_dir() and not any(True for _ in _files([path])):
+            what = f"no document in this folder; put {', '.join(sorted(READERS))} there, or correct the name"
+            result.problems.append(f"{_relative(path, root)}: {what}")
     for path, named in _files(paths):
         source = _relative(path, root)
         try:

@@ -9,40 +9,49 @@ Every line starts from the shop's data as they were read, in a copy, and from a 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PrivateAttr, Strict, ValidationError
 
 from shopbot.bot import Splice
-from shopbot.errors import UsageError
+from shopbot.errors import StoreError, UsageError
 from shopbot.shop import Shop
 from shopbot.store import Store
 from shopbot.types import Finished
 
-Parsed = TypeVar("Parsed", bound=BaseModel)
+
+class _FileLine(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    HINT: ClassVar[str] = ""
+    """What a line looks like, for the message about one that does not."""
 
 
-class Line(BaseModel):
+Parsed = TypeVar("Parsed", bound=_FileLine)
+
+
+class Line(_FileLine):
     """A conversation to play."""
 
-    model_config = ConfigDict(extra="forbid")
+    HINT = 'A line is {"id": "a1", "shopper_id": "…" or null, "turns": ["…"], "now": "2026-11-20T09:00" (optional)}.'
     id: str
     shopper_id: str | None = None
     turns: list[str]
-    now: datetime | None = None
+    now: Annotated[datetime | None, Strict()] = None
+    _where: str = PrivateAttr("")
 
 
-class ContextLine(BaseModel):
+class ContextLine(_FileLine):
     """Hostile content for one conversation, or for all (`id` null)."""
 
-    model_config = ConfigDict(extra="forbid")
+    HINT = 'A line is {"id": "a1" or null, "where": "passage", "tool_result" or "system_prompt", "content": "…"}.'
     id: str | None = None
     where: str
     tool: str | None = None
@@ -71,9 +80,7 @@ class Batch:
             for turn in line.turns
         ]
         if self.dump is not None:
-            self.dump.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(data.dump(), ensure_ascii=False, indent=1)
-            (self.dump / f"{_file_name(line.id)}.json").write_text(text, encoding="utf-8")
+            _write_whole(self.dump / f"{_file_name(line.id)}.json", data.dump())
         return {"id": line.id, "answers": answers}
 
     def _splices(self, line_id: str) -> list[Splice]:
@@ -86,7 +93,21 @@ class Batch:
 
 def read_lines(path: Path) -> list[Line]:
     """The conversations of a file. Raises UsageError (file, line, what) for the first that cannot be read."""
-    return [_parsed(Line, where, row) for where, row in _rows(path)]
+    lines: list[Line] = []
+    for where, row in _rows(path):
+        line = _parsed(Line, where, row)
+        line._where = where
+        lines.append(line)
+    return lines
+
+
+def check_shoppers(shop: Shop, lines: Sequence[Line]) -> None:
+    """Raises UsageError (file, line, the nearest right one) for the first shopper whom the shop does not know."""
+    for line in lines:
+        try:
+            shop.known_shopper(line.shopper_id)
+        except UsageError as error:
+            raise UsageError(f"{line._where}: {error}" if line._where else str(error)) from None
 
 
 def read_context(path: Path) -> tuple[ContextLine, ...]:
@@ -112,13 +133,27 @@ def as_json(finished: Finished) -> dict[str, Any]:
     }
 
 
+def _write_whole(path: Path, content: Any) -> None:
+    """A JSON file, whole or not at all. Raises StoreError where it cannot be written."""
+    partial = path.with_name(f"{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise StoreError(f"{path} cannot be written ({error.strerror}); give --dump-state another folder.") from error
+
+
 def _rows(path: Path) -> Iterator[tuple[str, str]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
+        raise UsageError(f"{path} cannot be read: {error.strerror}; check the name.") from None
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8.") from None
+        line = path.read_bytes().count(b"\n", 0, error.start) + 1
+        raise UsageError(f"{path}:{line}: not UTF-8; save it as UTF-8.") from None
     for number, row in enumerate(text.split("\n"), 1):
         if row.strip():
             yield f"{path}:{number}", row
@@ -130,7 +165,7 @@ def _parsed(kind: type[Parsed], where: str, row: str) -> Parsed:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{where}: {place + ': ' if place else ''}{first['msg']}.") from None
+        raise UsageError(f"{where}: {place + ': ' if place else ''}{first['msg']}. {kind.HINT}") from None
 
 
 def _file_name(line_id: str) -> str:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from shopbot.errors import ShopbotError
+from shopbot.errors import ShopbotError, UsageError
 from shopbot.weights import SMOLLM2
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ ModelOption = Annotated[
 
 SAMPLE = Path("sample_shop")
 HOME = Path("~/.cache/shopbot")
+MOST_PROBLEMS = 20
+"""Lines about rows and documents that were left out; an export with the wrong columns has one a row."""
 
 
 # ---------------------------------------------------------------- talking
@@ -83,7 +85,7 @@ def chat(
     """
     with _told(), _opened(shop, home) as opened:
         bot = opened.bot(planner=planner, wording=wording, model=model)
-        who = opened.shopper(shopper)
+        who = opened.known_shopper(shopper)
         out.print(f"[dim]{escape(opened.config.shop.name)}, {escape(who.name or shopper or 'as a visitor')}[/dim]")
         asyncio.run(_converse(bot, who, verbose))
 
@@ -143,12 +145,13 @@ def ask(
             raise typer.BadParameter("give a question, or --batch FILE.jsonl")
         if batch is not None and shopper is not None:
             raise typer.BadParameter('--as goes with a question; in a batch each line names its own "shopper_id"')
-        from shopbot.batch import Line, read_context, read_lines
+        from shopbot.batch import Line, check_shoppers, read_context, read_lines
 
         lines = read_lines(batch) if batch else [Line(id="1", shopper_id=shopper, turns=[question or ""])]
         spliced = read_context(context) if context else ()
         options = {"planner": planner, "wording": wording, "model": model}
         with _opened(shop, home) as opened:
+            check_shoppers(opened, lines)
             asyncio.run(_play(opened, lines, spliced, dump_state, options, as_json=as_json or batch is not None))
 
 
@@ -180,6 +183,8 @@ async def _play(
 def ingest(shop: ShopOption = SAMPLE, home: HomeOption = HOME) -> None:
     """Bring the knowledge index up to date with the shop's policies and products. A second run changes nothing.
 
+    Exit 0: all is in; 2: what could not be read was left out; 1: the index could not be written, what served before serves.
+
     Example:  shopbot ingest --shop sample_shop
     """
     with _told():
@@ -188,12 +193,14 @@ def ingest(shop: ShopOption = SAMPLE, home: HomeOption = HOME) -> None:
 
         with Shop.open(shop, home=home) as opened, IngestBars(err) as bars:
             opened.progress = bars.update
-            index, change = opened.index, opened.index.change
+            with opened.ingest() as index:
+                change = index.change
             _ = opened.intents  # their vectors are stored beside the index
             _problems(opened)
         what = f"{change.added} added, {change.removed} removed" if change.switched else "Nothing changed"
         size = f"{index.manifest.passages} passages, {index.manifest.sentences} sentences"
         out.print(f"{what}: {size} in {opened.home / 'index'}")
+        raise typer.Exit(2 if opened.problems else 0)
 
 
 # ---------------------------------------------------------------- models
@@ -233,9 +240,10 @@ def model_serve(
     if name.startswith("-"):  # no name, only arguments for vLLM: "--" makes the first of them the first of ours
         name, extra = SMOLLM2, [name, *(extra or ())]
     with _told():
-        from shopbot.serving import start
+        from shopbot.serving import check_port, start
         from shopbot.weights import fetch
 
+        check_port(port)  # before anything is fetched for it
         told = lambda line: err.print(escape(line))  # noqa: E731 - two calls share it
         folder = (
             Path(name) if Path(name).is_dir() else fetch(name, root=home.expanduser() / "models", progress=told).path
@@ -283,10 +291,10 @@ def _checks(folder: Path, home: Path) -> Iterator[tuple[str, str, str | None]]:
                 f"{shop.config.shop.name}: {len(shop.data.products)} products, {len(shop.data.orders)} orders",
                 None,
             )
-            for problem in shop.problems[:5]:
-                yield "shop", "", problem
             yield "embedder", str(resolve(shop.config.models.embedder)), None
             yield "index", f"{len(shop.index.passages)} passages in {shop.home / 'index'}", None
+            for problem in shop.problems[:MOST_PROBLEMS]:
+                yield "shop", "", problem
             yield "dialogue model", str(resolve(shop.config.models.dialogue, root=home.expanduser() / "models")), None
     except ShopbotError as error:
         yield type(error).__name__, "", str(error)
@@ -320,18 +328,20 @@ def _opened(folder: Path, home: Path) -> Iterator[Shop]:
 
 
 def _problems(shop: Shop) -> None:
-    for problem in shop.problems:
+    for problem in shop.problems[:MOST_PROBLEMS]:
         err.print(f"[yellow]{escape(problem)}[/yellow]")
+    if len(shop.problems) > MOST_PROBLEMS:
+        err.print(f"[yellow]… and {len(shop.problems) - MOST_PROBLEMS:,} more like these[/yellow]")
 
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """An error that we raise on purpose is a message and exit 2, never a stack trace."""
+    """An error that we raise on purpose is a message, never a stack trace. Exit 2: mend what you gave; 1: we failed."""
     try:
         yield
     except ShopbotError as error:
         err.print(f"[red]{escape(str(error))}[/red]")
-        raise typer.Exit(2) from None
+        raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
 
 
 def main() -> None:

@@ -126,7 +126,7 @@ def start(
     check_folder(model_dir)
     _require_vllm()
     gpu = has_gpu() if gpu is None else gpu
-    port = _free_port() if port is None else _checked_port(port)
+    port = _free_port() if port is None else check_port(port)
     name = model_dir.resolve().name if name is None else name
     arguments = command(model_dir, port=port, gpu=gpu, name=name, extra=extra)
     say = progress if progress is not None else _silent
@@ -196,14 +196,16 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _checked_port(port: int) -> int:
+def check_port(port: int) -> int:
+    """The port, if a server can listen there. Raises UsageError, with what to type, where it cannot."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except (OSError, OverflowError) as error:
+            other = port + 1 if 1024 <= port < 65_535 else 8000
             raise UsageError(
-                f"Port {port} cannot be used ({error}). Choose another with --port, or leave it out."
+                f"Port {port} cannot be used ({error}). Type another, for example: --port {other}"
             ) from error
     return port
 

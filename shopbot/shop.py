@@ -10,9 +10,11 @@ under `home` (by default `~/.cache/shopbot`).
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import importlib.util
 import sys
+import traceback
 import traceback
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, time
@@ -25,7 +27,7 @@ from zoneinfo import ZoneInfo
 from shopbot.bot import ShopBot, Splice
 from shopbot.catalog import Catalog
 from shopbot.config import ShopConfig, read_config
-from shopbot.errors import ShopError
+from shopbot.errors import IndexRefused, ShopError, StoreError, UsageError
 from shopbot.mind import Mind
 from shopbot.phrases import LANGUAGES, Phrases
 from shopbot.planner import HeadPlanner, ModelPlanner
@@ -102,6 +104,15 @@ class Shop:
         account = self.data.account(shopper_id) if shopper_id is not None else None
         return Shopper(shopper_id, account.name, account.email) if account is not None else Shopper(shopper_id)
 
+    def known_shopper(self, shopper_id: str | None) -> Shopper:
+        """As `shopper`, for an id that a person typed. Raises UsageError where the shop has shoppers, but not this one."""
+        users = self.data.users
+        if shopper_id is None or not users or shopper_id in users or self.data.orders_of(shopper_id):
+            return self.shopper(shopper_id)
+        near = difflib.get_close_matches(shopper_id, users, 1, 0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"they are in {self.config.parts.shoppers}."
+        raise UsageError(f"the shop has no shopper {shopper_id!r}; {hint}")
+
     # ---------------------------------------------------------------- parts, each made when first needed
 
     @cached_property
@@ -126,7 +137,27 @@ class Shop:
 
     @cached_property
     def index(self) -> KnowledgeIndex:
-        """The knowledge index, brought up to date with the shop's documents (a second time changes nothing)."""
+        """The knowledge index, brought up to date with the shop's documents.
+
+        Where that fails (a full disk, another process at it), what served before serves on, told of in `problems`.
+        """
+        from knowledge import KnowledgeIndex
+
+        try:
+            return self.ingest()
+        except StoreError as error:
+            try:
+                index = KnowledgeIndex.open(self.home / "index", self.embedder)
+            except IndexRefused:
+                raise error from None
+            self.problems.append(str(error))
+            return index
+
+    def ingest(self) -> KnowledgeIndex:
+        """Bring the knowledge index up to date and open it; a second time changes nothing.
+
+        Raises StoreError where it cannot be written; then what served before still serves.
+        """
         from knowledge import KnowledgeIndex
 
         return KnowledgeIndex.build(self.home / "index", self.passages(), self.embedder, self.progress)
@@ -154,11 +185,6 @@ class Shop:
         from knowledge import product_passages, read_documents
 
         paths = [(self.folder / name).resolve() for name in self.config.parts.policies]
-        missing = [str(path) for path in paths if not path.exists()]
-        if missing:
-            raise ShopError(
-                f"{self.folder / 'shop.toml'}: policies = {missing} do not exist; mend the path under [parts]."
-            )
         passages: list[Passage] = []
         for path in paths:
             read = read_documents([path], self.folder if path.is_relative_to(self.folder) else path.parent)
@@ -274,11 +300,9 @@ class Shop:
         if not self.config.parts.tools:
             return []
         path = self.folder / self.config.parts.tools
-        if not path.is_file():
-            raise ShopError(f"{self.folder / 'shop.toml'}: tools = {path.name!r} does not exist in {self.folder}.")
         name = f"shop_tools_{self.home.name.replace('-', '_')}"
         if name not in sys.modules:
-            _load(name, path)
+            _load_tools(path, name)
         return [value for value in vars(sys.modules[name]).values() if isinstance(value, ShopTool)]
 
     def _utterances(self) -> list[Example]:
@@ -294,6 +318,24 @@ class Shop:
             else:
                 self.problems.append(f"{row.where}: an utterance needs a text and an intent; row left out")
         return examples
+
+
+def _load_tools(path: Path, name: str) -> None:
+    """Run a shop's tools.py as the module `name`. Raises ShopError with the line at which it failed."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ShopError(f"{path}: tools are Python; give the file a name that ends in .py")
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:  # whatever a shop's own code does, even that it exits
+        del sys.modules[name]
+        if isinstance(error, SyntaxError) and error.filename == str(path):
+            raise ShopError(f"{path}:{error.lineno}: a slip of syntax: {error.msg}") from error
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        remedy = "install it" if isinstance(error, ModuleNotFoundError) else "mend it"
+        what = "it exits when it is imported" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"
+        raise ShopError(f"{path}:{lines[-1] if lines else 1}: {what}; {remedy}, then try again") from error
 
 
 def _resolvers(data: ShopData) -> dict[str, Resolver]:

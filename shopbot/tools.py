@@ -138,6 +138,14 @@ class Toolbox:
         self._tools = {tool.name: tool for tool in tools}
         self._resolvers = resolvers
         self._values = values
+        for tool in tools:
+            self._check(tool)
+
+    def _check(self, tool: ShopTool) -> None:
+        """Raises UsageError for a tool that asks for what nobody provides: now, and not in a shopper's turn."""
+        for kind in tool.injected.values():
+            if kind is not Shopper:
+                self._value(tool, kind)
 
     @property
     def tools(self) -> tuple[ShopTool, ...]:

@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from shopbot.order_aspects import days_asked, order_aspects
+from shopbot.order_match import naming
 from shopbot.phrases import Phrases
 from shopbot.types import Citation, Draft, ToolCall
 
-MOST_ROWS = 10
-_DATES = ("placed_on", "shipped_on", "expected_on", "delivered_on", "cancelled_on")
+Record = Mapping[str, Any]
 
-# What a question about an order asks for. Order matters: sentences come out in this order, the first three are said.
-_ORDER_ASPECTS = (
-    ("refund", r"refund|money back|reimburse|credited|退款|退了|退回"),
-    (
-        "payment",
-        r"\bpa(?:y|id|ying|yment)\b|\bcosts?\b|charge|total|how much|spen[dt]|price|\bcard\b|paypal|gift card"
-        r"|钱|付款|支付|总额|总价|扣|金额",
-    ),
-    (
-        "address",
-        r"address|where .*(?:going|sent|headed|(?:deliver(?:ed|ing)?|ship(?:ped|ping)?) to)"
-        r"|(?:deliver|ship|send|sent|going|mail)\w* to\b|which (?:city|street|town)|地址|寄到|送到哪|寄往|收货地",
-    ),
-    ("tracking", r"track|courier|carrier|parcel number|who (?:is )?deliver|物流|单号|快递|承运"),
-    (
-        "items",
-        r"\bitems?\b|what(?:'s| is| did| was| were)? .*\b(?:in|order(?:ed)?|buy|bought|contain)|how many|contain"
-        r"|inside|colou?r|size|which (?:version|model|one|variant)|商品|东西|里有|买了|包括|内容|颜色|尺码|几件|什么",
-    ),
-)
+MOST_ROWS = 10
+_DATES = ("placed_on", "shipped_on", "expected_on", "delivered_on", "cancelled_on", "returned_on")
+_OVER = ("delivered_on", "cancelled_on", "returned_on")
+
 _ACCOUNT_ASPECTS = (
     ("email", r"e-?mail|邮箱|邮件"),
     ("balance", r"balance|how much|left on|余额|还剩|多少"),
@@ -43,41 +28,34 @@ _ACCOUNT_ASPECTS = (
 )
 
 
-def order_aspects(question: str) -> list[str]:
-    """What a question about one order asks for: of refund, payment, address, tracking, items; [] is its status."""
-    return [aspect for aspect, cue in _ORDER_ASPECTS if re.search(cue, question, re.IGNORECASE)]
-
-
 def compose_order(call: ToolCall, question: str, phrases: Phrases) -> Draft:
-    """The status of an order, and those of its facts that the question asks for."""
+    """The status of an order, and those of its facts that the question asks for; what is missing is said to be."""
     order = call.result["order"]
-    aspects = order_aspects(question)
-    sentences = [
-        phrases.line(
-            "order_is", id=order["order_id"], status=phrases.status(order["status"]), dates=_dates(order, phrases)
-        )
-    ]
-    if not aspects:
-        sentences += [*_tracking(order, phrases, always=False), _items(order, phrases)]
-    for aspect in aspects:
-        sentences += _ASPECT_LINES[aspect](order, phrases)
-    return Draft(tuple(dict.fromkeys(sentences))[:3], (_cite(order, phrases),))
+    asked = order_aspects(question)
+    facts = _facts(order, question, phrases) if asked & _LINES.keys() else _whole(order, phrases)
+    missing = _missing(order, question, phrases)
+    sentences = dict.fromkeys([_status(order, phrases), *missing, *facts])
+    return Draft(tuple(sentences), (_cite(order, phrases),), answered=not missing)
 
 
 def compose_orders(call: ToolCall, question: str, phrases: Phrases) -> Draft:
-    """A list of orders, newest first; the facts of the one order where there is only one."""
+    """A list of orders, newest first, each with what is asked for; of the one order where there is only one."""
     orders = call.result["orders"]
     which = _which(call.result, phrases)
     if not orders:
-        return Draft(
-            (phrases.line("no_orders", which=which),), (Citation("orders", phrases.line("no_orders", which=which)),)
-        )
-    head = phrases.line("orders_found" if len(orders) > 1 else "one_order_found", count=len(orders), which=which)
-    rows = [_row(order, phrases) for order in orders[:MOST_ROWS]]
+        none = phrases.line("no_orders", which=which)
+        return Draft((none,), (Citation("orders", none),))
+    if len(orders) == 1:
+        return compose_order(ToolCall("get_order", {}, "done", {"order": orders[0]}), question, phrases)
+    head = phrases.line("orders_found", count=len(orders), which=which)
+    missing = [_missing(order, question, phrases) for order in orders]
+    rows = [_row(order, question, phrases) for order in orders[:MOST_ROWS]]
     if len(orders) > MOST_ROWS:
         rows.append(phrases.line("more_rows", count=len(orders) - MOST_ROWS))
-    counted = Citation("orders", head + "".join(rows))
-    return Draft((head, *rows), (counted, *(_cite(order, phrases) for order in orders[:MOST_ROWS])))
+    said = (*(missing[0] if all(missing) else ()), head, *rows)
+    counted = Citation("orders", "".join(said))
+    cited = tuple(_cite(order, phrases) for order in orders[:MOST_ROWS])
+    return Draft(said, (counted, *cited), answered=not all(missing))
 
 
 def compose_account(call: ToolCall, question: str, phrases: Phrases) -> Draft:
@@ -99,104 +77,213 @@ def compose_account(call: ToolCall, question: str, phrases: Phrases) -> Draft:
     return Draft(tuple(lines[:3]), (Citation("account", text),), answered=bool(lines))
 
 
-# ---------------------------------------------------------------- the sentences
+# ---------------------------------------------------------------- what is asked for
 
 
-def _dates(order: Mapping[str, Any], phrases: Phrases) -> str:
+def _facts(order: Record, question: str, phrases: Phrases) -> list[str]:
+    """The sentences that a question asks for, most telling first."""
+    asked = order_aspects(question)
+    return [line for aspect, lines in _LINES.items() if aspect in asked for line in lines(order, question, phrases)]
+
+
+def _whole(order: Record, phrases: Phrases) -> list[str]:
+    """What an order is as a whole, where it cannot be told what is asked."""
+    under_way = () if any(day in order for day in _OVER) else _tracking(order, "", phrases)[: len(order["tracking"])]
+    contents = phrases.line("items_total", items=_listed(order["items"], phrases), amount=phrases.money(order["total"]))
+    return [*under_way, contents, phrases.line("goes_to", address=order["address"])]
+
+
+def _missing(order: Record, question: str, phrases: Phrases) -> list[str]:
+    """What the record of the order does not tell, though it is asked for."""
+    asked, days = order_aspects(question), days_asked(question)
+    gone = [
+        ("unkept" in asked, "not_kept"),
+        (bool(days) and not any(day in order for day in days), "no_day"),
+        ("carrier" in asked and bool(order["tracking"]) and not order["carrier"], "no_carrier"),
+    ]
+    return [phrases.line(line) for is_so, line in gone if is_so]
+
+
+def _status(order: Record, phrases: Phrases) -> str:
+    status = phrases.status(order["status"])
+    return phrases.line("order_is", id=order["order_id"], status=status, dates=_dates(order, phrases))
+
+
+def _dates(order: Record, phrases: Phrases) -> str:
     """The dates that matter for the status: a delivered order is not expected any more."""
-    done = {"expected_on"} if "delivered_on" in order or "cancelled_on" in order else set[str]()
+    done = {"expected_on"} if any(day in order for day in _OVER) else set[str]()
     return phrases.inner(
         [phrases.line(name, day=phrases.day(order[name])) for name in _DATES if name in order and name not in done]
     )
 
 
-def _items(order: Mapping[str, Any], phrases: Phrases) -> str:
-    parts = [
-        f"{_item(item, phrases)}{' ' if phrases.language == 'en' else ''}{_at(item, phrases)}"
-        for item in order["items"]
-    ]
-    return phrases.line("items", items=phrases.joined(parts))
+# ---------------------------------------------------------------- its items
 
 
-def _at(item: Mapping[str, Any], phrases: Phrases) -> str:
-    return f"at {phrases.money(item['price'])}" if phrases.language == "en" else phrases.money(item["price"])
+def _items(order: Record, question: str, phrases: Phrases) -> list[str]:
+    """The items that the question names, else all of them; each with its version and its price."""
+    if named := _named(order, question):
+        return [phrases.line("ordered", items=_listed(named, phrases))]
+    return [phrases.line("items", items=_listed(order["items"], phrases))]
 
 
-def _item(item: Mapping[str, Any], phrases: Phrases) -> str:
+def _named(order: Record, question: str) -> list[Record]:
+    """Those items that the question names, if it names some and not all."""
+    scores = [sum(_naming(item, question).values()) for item in order["items"]]
+    most = max(scores)
+    named = [item for item, score in zip(order["items"], scores, strict=True) if score == most > 0]
+    return named if len(named) < len(order["items"]) else []
+
+
+def _naming(item: Record, question: str) -> Mapping[str, float]:
+    names = (item["name"], *item.get("names", {}).values())
+    return naming(names, item["options"].values(), question, lambda word: len(word) > 1)
+
+
+def _listed(items: Sequence[Record], phrases: Phrases) -> str:
+    return phrases.joined(
+        [
+            phrases.line("item_at", item=_item(item, phrases), price=phrases.money(item["price"]))
+            + (phrases.line("each") if item["quantity"] != 1 else "")
+            for item in items
+        ]
+    )
+
+
+def _item(item: Record, phrases: Phrases) -> str:
     count = f"{item['quantity']} × " if item["quantity"] != 1 else ""
     return count + phrases.version(item, item)
 
 
-def _payment(order: Mapping[str, Any], phrases: Phrases) -> list[str]:
-    paid = [each for each in order["payments"] if each["kind"] == "payment"]
-    lines = [
-        phrases.line("paid", amount=phrases.money(each["amount"]), method=phrases.method(each["method"]))
-        for each in paid
+def _returning(order: Record, question: str, phrases: Phrases) -> list[str]:
+    """What goes back, and what is wanted instead."""
+    back = phrases.joined([_item(item, phrases) for item in order["returning"]])
+    swapped = [
+        phrases.line(
+            "to_exchange", item=_item(each["item"], phrases), wanted=phrases.version(each["item"], each["wanted"])
+        )
+        for each in order["exchanging"]
     ]
-    lines = lines or [phrases.line("total", amount=phrases.money(order["total"]))]
-    if Decimal(order["shipping_fee"]):
-        lines.append(phrases.line("with_fee", fee=phrases.money(order["shipping_fee"])))
-    return lines
+    return [*([phrases.line("to_return", items=back)] if back else []), *swapped]
 
 
-def _refund(order: Mapping[str, Any], phrases: Phrases) -> list[str]:
-    refunds = [each for each in order["payments"] if each["kind"] == "refund"]
-    return [
-        phrases.line("refunded", amount=phrases.money(each["amount"]), method=phrases.method(each["method"]))
-        for each in refunds
-    ]
+def _reason(order: Record, question: str, phrases: Phrases) -> list[str]:
+    return [phrases.line("reason_is", reason=order["reason"])] if order["reason"] else []
 
 
-def _tracking(order: Mapping[str, Any], phrases: Phrases, always: bool = True) -> list[str]:
+# ---------------------------------------------------------------- its money
+
+
+def _price(order: Record, question: str, phrases: Phrases) -> list[str]:
+    """The price of what the question names, and the whole."""
+    named = _named(order, question)
+    return [*([phrases.line("ordered", items=_listed(named, phrases))] if named else []), _total(order, phrases)]
+
+
+def _total(order: Record, phrases: Phrases) -> str:
+    fee, discount = Decimal(order["shipping_fee"]), Decimal(order["discount"])
+    parts = [phrases.line("with_fee", fee=phrases.money(fee))] if fee else []
+    if discount:
+        code = phrases.line("by_code", code=order["discount_code"]) if order["discount_code"] else ""
+        parts.append(phrases.line("with_discount", amount=phrases.money(discount), code=code))
+    return phrases.line("total", amount=phrases.money(order["total"]), parts=phrases.inner(parts))
+
+
+def _fee(order: Record, question: str, phrases: Phrases) -> list[str]:
+    none = [] if Decimal(order["shipping_fee"]) else [phrases.line("no_fee")]
+    return [*none, _total(order, phrases)]
+
+
+def _discount(order: Record, question: str, phrases: Phrases) -> list[str]:
+    none = [] if Decimal(order["discount"]) else [phrases.line("no_discount")]
+    return [*none, _total(order, phrases)]
+
+
+def _payment(order: Record, question: str, phrases: Phrases) -> list[str]:
+    parts = _movements(order, "payment", "paid_part", phrases)
+    return [phrases.line("paid", parts=parts)] if parts else [_total(order, phrases)]
+
+
+def _refund(order: Record, question: str, phrases: Phrases) -> list[str]:
+    parts = _movements(order, "refund", "refunded_part", phrases)
+    return [phrases.line("refunded", parts=parts)] if parts else [phrases.line("no_refund")]
+
+
+def _movements(order: Record, kind: str, line: str, phrases: Phrases) -> str:
+    return phrases.joined(
+        [
+            phrases.line(line, amount=phrases.money(each["amount"]), method=phrases.method(each["method"]))
+            for each in order["payments"]
+            if each["kind"] == kind
+        ]
+    )
+
+
+# ---------------------------------------------------------------- its way
+
+
+def _tracking(order: Record, question: str, phrases: Phrases) -> list[str]:
     if not order["tracking"]:
-        return [phrases.line("no_tracking")] if always else []
+        return [phrases.line("no_tracking")]
     numbers = phrases.listed(order["tracking"])
     if order["carrier"]:
         return [phrases.line("tracking_with", carrier=order["carrier"], numbers=numbers)]
     return [phrases.line("tracking", numbers=numbers)]
 
 
-_ASPECT_LINES: Mapping[str, Any] = {
+def _service(order: Record, question: str, phrases: Phrases) -> list[str]:
+    return [phrases.line("service_is", method=order["shipping_method"])] if order["shipping_method"] else []
+
+
+def _address(order: Record, question: str, phrases: Phrases) -> list[str]:
+    return [phrases.line("goes_to", address=order["address"])]
+
+
+_LINES: Mapping[str, Callable[[Record, str, Phrases], list[str]]] = {
     "refund": _refund,
     "payment": _payment,
-    "address": lambda order, phrases: [phrases.line("goes_to", address=order["address"])],
+    "discount": _discount,
+    "fee": _fee,
+    "total": _price,
+    "address": _address,
     "tracking": _tracking,
-    "items": lambda order, phrases: [_items(order, phrases)],
+    "carrier": _tracking,
+    "returning": _returning,
+    "items": _items,
+    "service": _service,
+    "reason": _reason,
 }
+"""What is said for each aspect; sentences come out in this order, the first that fit the measure of an answer."""
 
 
-def _row(order: Mapping[str, Any], phrases: Phrases) -> str:
+# ---------------------------------------------------------------- rows and records
+
+
+def _row(order: Record, question: str, phrases: Phrases) -> str:
+    """An order on one line, with its facts that are asked for, else its total."""
+    facts = [fact.rstrip(".。") for fact in _facts(order, question, phrases)]
     return phrases.line(
         "order_row",
         id=order["order_id"],
         status=phrases.status(order["status"]),
         dates=_dates(order, phrases),
         items=phrases.listed([_item(item, phrases) for item in order["items"]]),
-        amount=phrases.money(order["total"]),
+        facts=phrases.clauses(facts or [phrases.money(order["total"])]),
     )
 
 
-def _which(result: Mapping[str, Any], phrases: Phrases) -> str:
-    status, product = result.get("status"), result.get("product")
-    text = phrases.line("which_status", status=phrases.status(status)) if status else ""
-    return text + (phrases.line("which_product_in", product=product) if product else "")
+def _which(result: Record, phrases: Phrases) -> str:
+    return phrases.line("which_status", status=phrases.status(result["status"])) if result.get("status") else ""
 
 
-def _cite(order: Mapping[str, Any], phrases: Phrases) -> Citation:
+def _cite(order: Record, phrases: Phrases) -> Citation:
     """The record behind the sentences, in words: what a reader sees when they open the citation."""
-    text = " ".join(
-        [
-            phrases.line(
-                "order_is", id=order["order_id"], status=phrases.status(order["status"]), dates=_dates(order, phrases)
-            ),
-            _items(order, phrases),
-            *_payment(order, phrases),
-            *_refund(order, phrases),
-            phrases.line("goes_to", address=order["address"]),
-            *_tracking(order, phrases, always=False),
-        ]
-    )
-    return Citation(f"order:{order['order_id']}", text)
+    told = (_items, _payment, _fee, _discount, _refund, _address, _tracking, _returning, _service, _reason)
+    lines = [_status(order, phrases), *(line for tell in told for line in tell(order, "", phrases))]
+    return Citation(f"order:{order['order_id']}", " ".join(dict.fromkeys(lines)))
+
+
+# ---------------------------------------------------------------- the account
 
 
 def _account_lines(account: Mapping[str, Any], aspect: str, phrases: Phrases) -> list[str]:

@@ -61,6 +61,10 @@ class Phrases:
         """a, b, c: for values, where "and" could be read as part of one."""
         return ("、" if self.language == "zh" else ", ").join(parts)
 
+    def clauses(self, parts: Sequence[str]) -> str:
+        """Sentences without their points, as parts of one."""
+        return ("；" if self.language == "zh" else "; ").join(parts)
+
     def inner(self, parts: Sequence[str]) -> str:
         """Parts in brackets, or nothing."""
         if not parts:

@@ -1,0 +1,40 @@
+"""What a question about an order asks for: its address, its payments, its price, …, by the words of `order_words.toml`.
+
+Several may be asked for at once. Where none is told, `compose_orders` says what the order is as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from typing import Any
+
+
+def order_aspects(question: str) -> frozenset[str]:
+    """What a question about an order asks for: names of tables of `order_words.toml`; empty if it cannot be told."""
+    return frozenset(name for name, pattern in _patterns().items() if pattern.search(question))
+
+
+def days_asked(question: str) -> tuple[str, ...]:
+    """The names of the dates of which any would tell the day that a question asks for; () if it asks for none."""
+    if "day" not in order_aspects(question):
+        return ()
+    name = next((name for name, pattern in _patterns("day_of").items() if pattern.search(question)), None)
+    if name == "delivered_on":
+        return ("expected_on", "delivered_on")
+    return () if name is None else (name,)
+
+
+@cache
+def _patterns(part: str = "") -> Mapping[str, re.Pattern[str]]:
+    table = tomllib.loads(resources.files("shopbot").joinpath("order_words.toml").read_text(encoding="utf-8"))
+    days = table.pop("day_of")
+    chosen: Mapping[str, Mapping[str, Sequence[str]]] = days if part else table
+    return {name: _either(cues) for name, cues in chosen.items()}
+
+
+def _either(cues: Mapping[str, Sequence[Any]]) -> re.Pattern[str]:
+    return re.compile("|".join(cue for texts in cues.values() for cue in texts), re.IGNORECASE)

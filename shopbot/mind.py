@@ -6,15 +6,16 @@ One encoding a turn: all questions of a message, and their masked forms, go thro
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Protocol
 
+from shopbot.answer_bank import AnswerBank, Known
 from shopbot.catalog import Catalog
 from shopbot.concepts import formal_words
 from shopbot.planner import Lookup
 from shopbot.turn import Question
-from shopbot.types import Language, Passage, Retrieved, ScoredPassage, ScoredSentence
+from shopbot.types import Approval, Language, Passage, Retrieved, ScoredPassage, ScoredSentence
 from shopbot.understand import (
     POINTING,
     Array,
@@ -89,6 +90,7 @@ class Mind:
     retriever: Search
     read: Read
     documents: Mapping[str, Sequence[Passage]]
+    bank: AnswerBank
     today: Callable[[], date]
     spliced: Sequence[Passage] = ()
 
@@ -112,61 +114,84 @@ class Mind:
     def _read(self, texts: Sequence[str]) -> list[Question]:
         languages: list[Language] = [detect_language(text) for text in texts]
         masked = [self.catalog.mask(text, language) for text, language in zip(texts, languages, strict=True)]
-        meant = [self._meant(text, language) for text, language in zip(texts, languages, strict=True)]
-        vectors = self.encoder.embed_array([*meant, *masked], query=True)
-        mine, plain = vectors[: len(texts)], vectors[len(texts) :]
-        guesses = [
-            self.intents.guess([text], plain[row : row + 1] if self.encoder.reads(languages[row]) else None)[0]
-            for row, text in enumerate(masked)
-        ]
-        return [
-            Question(texts[row], languages[row], guesses[row], mine[row], masked[row], meant[row], self._like(*like))
-            for row, like in enumerate(zip(texts, languages, mine, strict=True))
-        ]
+        said = [self.retriever.spelled(text) for text in texts]
+        meant = [_with_formal_words(text, language) for text, language in zip(said, languages, strict=True)]
+        every = list(dict.fromkeys([*said, *masked, *meant]))
+        vectors = dict(zip(every, self.encoder.embed_array(every, query=True), strict=True))
+        questions: list[Question] = []
+        for row, (text, language) in enumerate(zip(texts, languages, strict=True)):
+            own, readable = vectors[said[row]], self.encoder.reads(language)
+            guess = self.intents.guess([masked[row]], vectors[masked[row]][None] if readable else None)[0]
+            like = self._like(said[row], language, own if readable else None)
+            questions.append(Question(text, language, guess, own, masked[row], like, meant[row], vectors[meant[row]]))
+        return questions
 
-    def _meant(self, text: str, language: Language) -> str:
-        """The text with its slips of typing put right, and the words of the trade for what it says in a shopper's."""
-        words = formal_words(text, language)
-        return self.retriever.spelled(text) + (f" ({', '.join(words)})" if words else "")
-
-    def _like(self, text: str, language: Language, vector: Array) -> tuple[str, ...]:
+    def _like(self, text: str, language: Language, vector: Array | None) -> tuple[str, ...]:
         """The products that a question resembles most: what it is about where it names none by the catalog's words."""
-        readable = vector if self.encoder.reads(language) else None
-        found = self.retriever.standing_out(text, kind="product", language=language, query_vector=readable)
+        found = self.retriever.standing_out(text, kind="product", language=language, query_vector=vector)
         return tuple(dict.fromkeys(one.passage.source.removeprefix("product:") for one in found))
 
     def look_up(self, lookup: Lookup) -> Retrieved:
         """Passages for a question, best first, and the sentences of them that answer it best."""
-        question = lookup.question
-        text, vector = question.meant or question.text, question.vector
-        if lookup.text not in ("", question.text):
-            text = self._meant(lookup.text, question.language)
-            vector = self.encoder.embed_array([text], query=True)[0]
-        passages = self._candidates(lookup, text, vector)
+        question = self._asked(lookup)
+        readable = self.encoder.reads(question.language)
+        known = self._known(lookup, question, question.vector if readable else None)
+        passages = self._candidates(lookup, question)
+        if known is not None:
+            passages = _first(known.approved.passages, passages)
         passages += [ScoredPassage(passage, 1.0) for passage in self.spliced]
-        readable = vector if self.encoder.reads(question.language) else None
-        found = self.read(text, readable, passages, question.guess.hint)
-        return Retrieved(lookup.text or question.text, tuple(found.passages), tuple(found.sentences), 0.0)
+        found = self.read(question.meant, question.meant_vector if readable else None, passages, question.guess.hint)
+        approved = Approval(known.approved.answer, known.approved.passages) if known and known.is_sure else None
+        ranked = _first(approved.passages, found.passages) if approved else found.passages
+        return Retrieved(question.text, tuple(ranked), tuple(found.sentences), 0.0, approved)
 
-    def _candidates(self, lookup: Lookup, text: str, vector: Array) -> list[ScoredPassage]:
+    def _asked(self, lookup: Lookup) -> Question:
+        """The question of a lookup, in the words in which it is to be looked up."""
         question = lookup.question
+        if lookup.text in ("", question.text) and question.meant:
+            return question
+        said = self.retriever.spelled(lookup.text or question.text)
+        meant = _with_formal_words(said, question.language)
+        own, vector = self.encoder.embed_array([said, meant], query=True)
+        return replace(question, text=said, vector=own, meant=meant, meant_vector=vector)
+
+    def _known(self, lookup: Lookup, question: Question, vector: Array | None) -> Known | None:
+        """The approved answer to a question about the shop's rules as they are today."""
+        if lookup.sources or lookup.kind != "policy" or mentioned_day(question.text, self.today()) is not None:
+            return None
+        return self.bank.find(question.text, question.language, vector, self.today())
+
+    def _candidates(self, lookup: Lookup, question: Question) -> list[ScoredPassage]:
         if lookup.sources:
             named = [passage for source in lookup.sources for passage in self._of(source, question.language)]
             return [ScoredPassage(passage, 1.0) for passage in named]
         # The words of the likely intents go to the lexical leg: "call it off" also looks for "cancel".
         return self.retriever.search(
-            " ".join([text, *question.guess.hint]),
+            " ".join([question.meant, *question.guess.hint]),
             language=question.language,
             kind=lookup.kind,
-            today=mentioned_day(text, self.today()) or self.today(),
+            today=mentioned_day(question.text, self.today()) or self.today(),
             k=CANDIDATES,
-            query_vector=vector,
+            query_vector=question.meant_vector,
         )
 
     def _of(self, source: str, language: str) -> list[Passage]:
         """A document's passages, in the language of the question where it has them."""
         passages: list[Any] = list(self.documents.get(source, ()))
         return [passage for passage in passages if passage.language == language] or passages
+
+
+def _with_formal_words(text: str, language: Language) -> str:
+    """The text, and the words of the trade for what it says in a shopper's."""
+    words = formal_words(text, language)
+    return f"{text} ({', '.join(words)})" if words else text
+
+
+def _first(wanted: Sequence[Passage], found: Sequence[ScoredPassage]) -> list[ScoredPassage]:
+    """The passages found, with the wanted ones in front and scored as the best."""
+    best = max((one.score for one in found), default=1.0)
+    ids = {passage.id for passage in wanted}
+    return [*(ScoredPassage(one, best) for one in wanted), *(one for one in found if one.passage.id not in ids)]
 
 
 def _alike(first: Guess, second: Guess) -> bool:

@@ -15,7 +15,6 @@ import hashlib
 import importlib.util
 import sys
 import traceback
-import traceback
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, time
 from functools import cached_property
@@ -24,6 +23,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
+from shopbot.answer_bank import AnswerBank, Approved, read_entries, wordings
 from shopbot.bot import ShopBot, Splice
 from shopbot.catalog import Catalog
 from shopbot.config import ShopConfig, read_config
@@ -39,7 +39,9 @@ from shopbot.types import Passage, Shopper
 from shopbot.understand import Example, NearestIntents, built_in_examples
 
 if TYPE_CHECKING:
+    import numpy as np
     from langchain_core.language_models import BaseChatModel
+    from numpy.typing import NDArray
 
     from knowledge import KnowledgeIndex, SentenceEmbedder
     from shopbot.store import Store
@@ -172,13 +174,44 @@ class Shop:
     @cached_property
     def intents(self) -> NearestIntents:
         """Nearest labelled examples: ours, and the shop's own utterances."""
+        examples = self._examples
+        return NearestIntents(examples, self._question_vectors[: len(examples)])
+
+    @cached_property
+    def answer_bank(self) -> AnswerBank:
+        """The shop's approved answers; those that have lapsed are told of in `problems`."""
+        return AnswerBank(self._approved, self._question_vectors[len(self._examples) :])
+
+    @cached_property
+    def _examples(self) -> list[Example]:
+        return [*built_in_examples(), *self._utterances()]
+
+    @cached_property
+    def _approved(self) -> list[Approved]:
+        from shopbot.rows import read_rows
+
+        if not self.config.parts.answers:
+            return []
+        rows = read_rows(self.config.parts.answers, self.folder, self.problems)
+        return read_entries(rows, self._documents, self.problems)
+
+    @cached_property
+    def _question_vectors(self) -> NDArray[np.float32]:
+        """Vectors of all examples, then of all ways to ask for an approved answer: kept in one file."""
         from knowledge import stored_vectors
 
-        examples = [*built_in_examples(), *self._utterances()]
-        texts = [example.text for example in examples]
+        texts = [*(example.text for example in self._examples), *wordings(self._approved)]
         tell = self.progress
         progress = None if tell is None else lambda done, total: tell("examples", done, total)
-        return NearestIntents(examples, stored_vectors(self.home, texts, self.embedder, progress))
+        return stored_vectors(self.home, texts, self.embedder, progress)
+
+    @cached_property
+    def _documents(self) -> dict[str, list[Passage]]:
+        """The passages of the index by their source."""
+        documents: dict[str, list[Passage]] = {}
+        for passage in self.index.passages.values():
+            documents.setdefault(passage.source, []).append(passage)
+        return documents
 
     def passages(self) -> list[Passage]:
         """Everything that is written down: policies and products. Unreadable documents are told of in `problems`."""
@@ -224,7 +257,7 @@ class Shop:
         chat = self._chat(model) if "model" in (planner, wording) else None
         system = self._system(splices)
         plans = (
-            HeadPlanner(self.catalog, data, [tool.name for tool in toolbox.tools])
+            HeadPlanner(self.catalog, data, [tool.name for tool in toolbox.tools], lambda: clock().date())
             if planner == "head" or chat is None
             else ModelPlanner(chat, toolbox.tools, system)
         )
@@ -249,9 +282,6 @@ class Shop:
         from knowledge.reader import Widened
 
         index = self.index
-        documents: dict[str, list[Passage]] = {}
-        for passage in index.passages.values():
-            documents.setdefault(passage.source, []).append(passage)
         spliced = [
             Passage(f"splice{number}", one.content, "spliced", "Spliced > passage")
             for number, one in enumerate(splices)
@@ -264,7 +294,8 @@ class Shop:
             catalog=self.catalog,
             retriever=ShopRetriever(index, self.embedder),
             read=lambda question, vector, passages, hint: read(question, vector, passages, shelf, hint=hint),
-            documents=documents,
+            documents=self._documents,
+            bank=self.answer_bank,
             today=today,
             spliced=spliced,
         )

@@ -12,10 +12,10 @@ from shopbot.understand import Array, Guess
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question of the message, as written, `masked` (products replaced by "item") and `meant`.
+    """One question of the message. `vector` (d,) is its query embedding, slips of typing put right.
 
-    `meant` is well spelt and has the words of the trade for what is said in a shopper's; `vector` (d,) is its embedding.
-    `like` are the ids of the products that the whole question resembles most, named or not.
+    `masked` has products replaced by "item"; `like` are the ids of the products that the whole question resembles most,
+    named or not; `meant` is the text with the words of the trade for what it says, `meant_vector` (d,) its embedding.
     """
 
     text: str
@@ -23,8 +23,9 @@ class Question:
     guess: Guess
     vector: Array
     masked: str = ""
-    meant: str = ""
     like: tuple[str, ...] = ()
+    meant: str = ""
+    meant_vector: Array | None = None
 
 
 @dataclass(slots=True)

@@ -276,13 +276,25 @@ class ToolCalled:
 
 
 @dataclass(frozen=True, slots=True)
+class Approval:
+    """An approved answer and the passages that support it."""
+
+    answer: str
+    passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Retrieved:
-    """Passages found for one question of the message, best first, and the sentences read out of them."""
+    """Passages found for one question of the message, best first, and the sentences read out of them.
+
+    `approved` is the answer that somebody approved for such a question, if there is one.
+    """
 
     question: str
     passages: tuple[ScoredPassage, ...]
     sentences: tuple[ScoredSentence, ...]
     milliseconds: float
+    approved: Approval | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ def inventions(question: Question, finished: Finished, events: Sequence[Event]) 
     sources = [f"{cite.title}\n{cite.text}\n{cite.source}" for cite in finished.citations]
     sources.append(question.question)
     drafts = [event.draft for event in events if isinstance(event, Drafted)]
-    if drafts and drafts[-1].fixed:
+    if drafts and drafts[-1].fixed and not drafts[-1].citations:
         sources.append(drafts[-1].text)  # approved lines hold no fact of the shop's
     gate = Gate()
     return [missing for one in [*gate.feed(finished.text), *gate.finish()] for missing in facts_missing(one, sources)]

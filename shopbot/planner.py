@@ -8,14 +8,16 @@ tool-calling model choose. Both only propose: `Toolbox.call` checks every call i
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Protocol
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from shopbot.catalog import Catalog, ProductQuery, orders_matching
+from shopbot.order_choice import Choice, choose, status_asked
 from shopbot.records import ShopData
 from shopbot.routing import Chances, names_things, operates, weigh
 from shopbot.tools import ShopTool
@@ -76,26 +78,16 @@ class Planner(Protocol):
 # ---------------------------------------------------------------- planning by heads
 
 ORDER_INTENTS = frozenset({"order_status", "order_list", "order_details", "order_changes"})
+_BEFORE_DELIVERY = frozenset({"cancel_order", "change_address", "change_items"})
+_AFTER_DELIVERY = frozenset({"return_items", "exchange_items"})
 
 _OWN = re.compile(r"\b(?:my|mine|i|i've|i'm|we|our)\b|我|咱", re.IGNORECASE)
 _ORDER_WORD = re.compile(
     r"\b(?:orders?|parcels?|packages?|purchases?|deliver(?:y|ies)|shipments?)\b|订单|包裹|快递|单子", re.IGNORECASE
 )
-_LATEST = re.compile(r"\b(?:last|latest|newest|most recent|recent)\b|最近|最新|上一个|上个|上次|刚", re.IGNORECASE)
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _FOLLOWING = re.compile(
     r"^\s*(?:and|or|what about|how about|what if|also|so|but)\b|^(?:那|那么|还有|如果)", re.IGNORECASE
-)
-
-# Words shoppers use for a status, as beginnings of the words that shops' records use for it.
-_STATUS_WORDS = (
-    ("pending", r"pending|open|not (?:yet )?(?:shipped|sent|processed)|未发货|待处理|没发货"),
-    ("processed", r"processed|being prepared|packed|已处理"),
-    ("shipped", r"shipped|in transit|on (?:its|their|the) way|已发货|在路上|运输中"),
-    ("delivered", r"delivered|arrived|received|已送达|已签收|收到"),
-    ("cancel", r"cancel(?:l)?ed|已取消|取消了"),
-    ("return", r"returned|sent back|已退货|退掉"),
-    ("exchange", r"exchanged|swapped|已换货"),
 )
 
 
@@ -103,10 +95,18 @@ class HeadPlanner:
     """Plans from the intent of each question, the words of the catalog, and the ids of the shop.
 
     `tools` are the names that exist: a write intent whose tool is missing is answered with what the policy says.
+    `today` is the shop's day; without it "yesterday" and "last month" do not tell an order.
     """
 
-    def __init__(self, catalog: Catalog, data: ShopData, tools: Sequence[str]) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        data: ShopData,
+        tools: Sequence[str],
+        today: Callable[[], date] | None = None,
+    ) -> None:
         self._catalog = catalog
+        self._today = today
         self._data = data
         self._tools = frozenset(tools)
         self._order_ids = id_pattern(list(data.orders))
@@ -197,7 +197,9 @@ class HeadPlanner:
             return
         if rules:
             yield Lookup(question)
-            yield Say("cannot_act", answered=False) if intent in WRITE_INTENTS else Call("list_orders", {}, question)
+            narrowed = self._narrowed(question, turn)
+            unknown = intent in WRITE_INTENTS and not narrowed
+            yield Say("cannot_act", answered=False) if unknown else Call("list_orders", narrowed, question)
         else:
             yield Call("list_orders", self._narrowed(question, turn), question)
 
@@ -213,23 +215,30 @@ class HeadPlanner:
         else:
             yield Call("my_account", {}, question)
 
+    def _choice(self, question: Question, turn: LiveTurn) -> Choice:
+        """The orders that may be meant: by the words of the question, then by what its intent makes likely."""
+        orders = self._data.orders_of(turn.shopper.id or "")
+        choice = choose(orders, question.text, self._today() if self._today is not None else None, self._catalog)
+        intent, left = question.guess.intent, choice.orders
+        if len(left) < 2 or {"status", "latest", "first"} & set(choice.evidence):
+            return choice
+        if intent == "order_status" or (choice.evidence and intent in _BEFORE_DELIVERY):
+            likely = [order for order in left if not order.is_closed]
+        else:
+            likely = [order for order in left if choice.evidence and order.delivered_on and intent in _AFTER_DELIVERY]
+        if likely:
+            return Choice(tuple(likely), (*choice.evidence, "open") if not likely[0].is_closed else choice.evidence)
+        return Choice(left[:1]) if intent == "order_status" and not choice.evidence else choice
+
     def _which_order(self, question: Question, turn: LiveTurn) -> list[str]:
         """The one order that is meant, or none where it could be several."""
-        orders = self._data.orders_of(turn.shopper.id or "")
-        text = question.text
-        holding = orders_matching(orders, text, self._catalog)
-        if len(holding) == 1:
-            return [holding[0].id]
-        if "order_id" in turn.state and not holding and (POINTING.search(text) or _FOLLOWING.search(text)):
+        choice, text = self._choice(question, turn), question.text
+        told = set(choice.evidence) - {"open", "refund", "code"}
+        if "order_id" in turn.state and not told and (POINTING.search(text) or _FOLLOWING.search(text)):
             return [turn.state["order_id"]]
-        if question.guess.intent == "order_list" or self._status_word(text):
+        if len(choice.orders) != 1 or (question.guess.intent == "order_list" and not told - {"status"}):
             return []
-        candidates = holding or orders
-        if question.guess.intent == "order_status" and not _LATEST.search(text):
-            candidates = [order for order in candidates if not order.is_closed] or candidates[:1]
-        if _LATEST.search(text):
-            candidates = candidates[:1]
-        return [candidates[0].id] if len(candidates) == 1 else []
+        return [choice.orders[0].id]
 
     def _just_named(self, turn: LiveTurn) -> list[str]:
         """The order that an earlier question of the same message was about: "what is in it and how did I pay"."""
@@ -239,20 +248,19 @@ class HeadPlanner:
 
     def _narrowed(self, question: Question, turn: LiveTurn) -> dict[str, Any]:
         """The arguments of list_orders that the words call for."""
-        arguments: dict[str, Any] = {}
-        if status := self._status_word(question.text):
-            arguments["status"] = status
-        elif question.guess.intent == "order_status" and not _LATEST.search(question.text):
-            arguments["open"] = True
-        if holding := self._orders_with(question.text, turn):
-            arguments["order_ids"] = [order.id for order in holding]
-        return arguments
+        choice, statuses = self._choice(question, turn), status_asked(question.text)
+        match choice.evidence:
+            case () | ("status",) if len(statuses) == 1 and (choice.evidence or question.guess.intent == "order_list"):
+                return {"status": statuses[0]}
+            case ():
+                return {}
+            case ("open",):
+                return {"open": True}
+            case _:
+                return {"order_ids": [order.id for order in choice.orders]}
 
     def _orders_with(self, text: str, turn: LiveTurn) -> list[Order]:
         return orders_matching(self._data.orders_of(turn.shopper.id or ""), text, self._catalog)
-
-    def _status_word(self, text: str) -> str | None:
-        return next((status for status, words in _STATUS_WORDS if re.search(words, text, re.IGNORECASE)), None)
 
     def _with_status(self, question: Question, order: Order) -> str:
         """The rule for an order of this status: what may be done to a pending one, or to a delivered one."""

@@ -1,6 +1,6 @@
 """The days that a shopper's words name, looking back: "yesterday", "last month", "three weeks ago", "上周", "in June".
 
-`day_span("the tent I got last month", today)` gives the first and the last day meant. One day that is written out is
+`day_span("what I got last month", today)` gives the first and the last day meant. One day that is written out is
 read by `understand.mentioned_day`.
 """
 
@@ -15,8 +15,8 @@ from shopbot.understand import mentioned_day
 
 Span = tuple[date, date]
 
-_MONTHS = [name.lower() for name in calendar.month_name]
-_WEEKDAYS = [name.lower() for name in calendar.day_name]
+_MONTHS = list(calendar.month_name)
+_WEEKDAYS = list(calendar.day_name)
 _NUMBERS = {
     "a": 1,
     "an": 1,
@@ -124,7 +124,7 @@ def _month(text: str, today: date) -> Span | None:
         return None
     said = found["zh"] or ""
     zh = int(said) if said.isdigit() else sum(_NUMBERS_ZH[char] for char in said)
-    number = _MONTHS.index(found["en"].lower()) if found["en"] else zh
+    number = _MONTHS.index(found["en"].title()) if found["en"] else zh
     if not 1 <= number <= 12:
         return None
     return _months(today.year if number <= today.month else today.year - 1, number, 1)
@@ -147,7 +147,7 @@ def _weekday(text: str, today: date) -> Span | None:
     found = _WEEKDAY.search(text)
     if not found:
         return None
-    number = _WEEKDAYS.index(found["en"].lower()) if found["en"] else min("一二三四五六日天".index(found["zh"]), 6)
+    number = _WEEKDAYS.index(found["en"].title()) if found["en"] else min("一二三四五六日天".index(found["zh"]), 6)
     day = today - timedelta((today.weekday() - number - 1) % 7 + 1)
     return (day, day)
 

@@ -12,7 +12,9 @@ from typing import Any
 from sqlalchemy import Engine, event
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["shopbot.store", "alembic.command", "pytest"])
+CONTEXT.set_forkserver_preload(
+    ["shopbot.store", "alembic.command", "pytest", "shopbot.shop", "sentence_transformers", "chromadb", "sklearn"]
+)
 
 
 def start(function: Callable[..., object], *arguments: Any) -> ForkServerProcess:

@@ -34,6 +34,7 @@ from benchmarks.vllm_server import Served, served
 from shopbot.bot import ShopBot
 from shopbot.grounding import Gate
 from shopbot.models import vllm_chat
+from shopbot.prompts import STOPS
 from shopbot.shop import Shop
 from shopbot.store import Store
 from shopbot.testing import ScriptedServer, cut_at_random, scripted_server
@@ -44,6 +45,8 @@ FILES = ("sample_shop_dev", "sample_shop_dev2")
 QUESTIONS = 50
 NO_PREFIX_CACHE = ("--no-enable-prefix-caching",)
 MOST_CUTS = 60
+MOST_TOKENS = 64
+"""Of an answer: two or three sentences, on a machine that makes 20 tokens a second."""
 
 MARKED = (
     "Return it within 30 days [1]. Delivery is £3.95 (policies/en/shipping.md#UK standard delivery); over £1,299.00 it's free.",
@@ -173,7 +176,9 @@ def _check_streaming(server: ScriptedServer) -> None:
 
 def bots(shop: Shop, store: Store, url: str, model: str) -> tuple[ShopBot, ShopBot]:
     """(a bot whose model streams, one whose model is asked with "stream" false)."""
-    ways = (vllm_chat(url, model, timeout=120, disable_streaming=whole) for whole in (False, True))
+    ways = (
+        vllm_chat(url, model, timeout=300, max_tokens=MOST_TOKENS, disable_streaming=whole) for whole in (False, True)
+    )
     streamed, whole = (shop.bot(wording="model", model=chat, store=store) for chat in ways)
     return streamed, whole
 
@@ -204,8 +209,8 @@ async def _bare(bot: ShopBot, asked: Asked) -> tuple[list[str], str]:
     """(the pieces of a stream, the whole text) of the model with the prompt that the bot would send."""
     assert bot.wording is not None
     prompt = await bot.wording.prompt(asked.draft, asked.text, asked.language, ())
-    pieces = [str(chunk.content) async for chunk in bot.wording.model.astream(prompt) if chunk.content]
-    return pieces, str((await bot.wording.model.ainvoke(prompt)).content)
+    pieces = [str(chunk.content) async for chunk in bot.wording.model.astream(prompt, stop=STOPS) if chunk.content]
+    return pieces, str((await bot.wording.model.ainvoke(prompt, stop=STOPS)).content)
 
 
 # ---------------------------------------------------------------- the rows

@@ -64,8 +64,8 @@ def page(demo: Demo) -> Iterator[Page]:
 
 
 def test_a_model_words_the_answer(page: Page) -> None:
-    expect(ask(page, QUESTION).locator(".text")).to_contain_text("30 days")
-    expect(page.locator("#panel section", has_text="Worded by")).to_contain_text("scripted")
+    assert "30 days" in ask(page, QUESTION).locator(".text").inner_text()
+    assert "scripted" in page.locator("#panel section", has_text="Worded by").inner_text()
     expect(page.locator("#panel .held")).to_have_count(0)
 
 
@@ -97,7 +97,7 @@ def test_stop_ends_the_turn_and_the_next_one_runs(page: Page, demo: Demo) -> Non
         wait_for(lambda: demo.turns()[-1] == ("interrupted", ""))
     finally:
         demo.model.pause = 0.0
-    expect(ask(page, "How long do refunds take?").locator(".text")).to_contain_text("days")
+    assert "days" in ask(page, "How long do refunds take?").locator(".text").inner_text()
     expect(page.locator(".said .stopped")).to_have_count(1)
 
 

@@ -10,12 +10,11 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
-from typing import Any
 
 
 def order_aspects(question: str) -> frozenset[str]:
-    """What a question about an order asks for: names of tables of `order_words.toml`; empty if it cannot be told."""
-    return frozenset(name for name, pattern in _patterns().items() if pattern.search(question))
+    """What a question about an order asks for: names of the tables [asks] of `order_words.toml`; empty if it cannot be told."""
+    return frozenset(name for name, pattern in _patterns("asks").items() if pattern.search(question))
 
 
 def days_asked(question: str) -> tuple[str, ...]:
@@ -28,13 +27,21 @@ def days_asked(question: str) -> tuple[str, ...]:
     return () if name is None else (name,)
 
 
+def tells_of_order(question: str, holds: bool) -> bool:
+    """Whether the words ask for a fact of an order that the shopper has placed, and not for a rule or a product.
+
+    `holds`: an order of theirs holds what the question names.
+    """
+    signs = {name for name, pattern in _patterns("signs").items() if pattern.search(question)}
+    return "of_rule" not in signs and ("of_order" in signs or (holds and "of_thing" in signs))
+
+
 @cache
-def _patterns(part: str = "") -> Mapping[str, re.Pattern[str]]:
+def _patterns(part: str) -> Mapping[str, re.Pattern[str]]:
     table = tomllib.loads(resources.files("shopbot").joinpath("order_words.toml").read_text(encoding="utf-8"))
-    days = table.pop("day_of")
-    chosen: Mapping[str, Mapping[str, Sequence[str]]] = days if part else table
+    chosen: Mapping[str, Mapping[str, Sequence[str]]] = table[part]
     return {name: _either(cues) for name, cues in chosen.items()}
 
 
-def _either(cues: Mapping[str, Sequence[Any]]) -> re.Pattern[str]:
+def _either(cues: Mapping[str, Sequence[str]]) -> re.Pattern[str]:
     return re.compile("|".join(cue for texts in cues.values() for cue in texts), re.IGNORECASE)

@@ -17,6 +17,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from shopbot.catalog import Catalog, ProductQuery, orders_matching
+from shopbot.order_aspects import tells_of_order
 from shopbot.order_choice import Choice, choose, status_asked
 from shopbot.records import ShopData
 from shopbot.routing import Chances, names_things, operates, weigh
@@ -121,12 +122,14 @@ class HeadPlanner:
     def _steps(self, question: Question, turn: LiveTurn) -> Iterator[Step]:
         query = self._catalog.parse(question.text, question.language)
         ids = self._ids(question.text)
-        chances = weigh(question, query, bool(not turn.shopper.is_visitor and self._orders_with(question.text, turn)))
+        holds = bool(not turn.shopper.is_visitor and self._orders_with(question.text, turn))
+        told = not turn.shopper.is_visitor and tells_of_order(question.text, holds)
+        chances = weigh(question, query, holds, told)
         if not ids and (small := self._small_talk(question, query)) is not None:
             yield small
         elif self._names_another(question.text, turn):
             yield Say("only_yours", answered=False)
-        elif ids or self._about_orders(question, chances, turn):
+        elif ids or (told and chances.is_own) or self._about_orders(question, chances, turn):
             yield from self._orders(question, turn, ids)
         elif self._about_account(question):
             yield from self._account(question, turn)

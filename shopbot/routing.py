@@ -20,6 +20,7 @@ _OPERATED = 0.25
 _ASPECT = 0.1
 _HAD = 0.25
 _ORDERED = 0.3
+_TOLD = 0.5
 _OWN_WEIGHT = 0.8
 _LEAST = 0.3
 
@@ -53,10 +54,10 @@ class Chances:
         return not self.is_product and self.own > max(self.policy, self.talk)
 
 
-def weigh(question: Question, query: ProductQuery, has_ordered_it: bool) -> Chances:
+def weigh(question: Question, query: ProductQuery, has_ordered_it: bool, told: bool = False) -> Chances:
     """The chances of a question that the catalog read as `query`.
 
-    `has_ordered_it`: an order of the shopper's holds what the question names.
+    `has_ordered_it`: an order of the shopper's holds what the question names; `told`: its words tell of an order.
     """
     shares = question.guess.families
     product = shares.get("product", 0.0) - _HAD * bool(_HAS_IT.search(question.text))
@@ -66,7 +67,7 @@ def weigh(question: Question, query: ProductQuery, has_ordered_it: bool) -> Chan
         product += _ALIKE
     product += _OPERATED * operates(query) + _ASPECT * (query.aspect not in (None, "options"))
     own = shares.get("order", 0.0) + shares.get("act", 0.0) + shares.get("account", 0.0)
-    own += _ORDERED * (has_ordered_it and not operates(query))
+    own += _ORDERED * (has_ordered_it and not operates(query)) + _TOLD * told
     return Chances(product, shares.get("policy", 0.0), own, shares.get("talk", 0.0))
 
 

@@ -316,8 +316,10 @@ class _Chroma:
             raise
 
     def _create(self) -> Any:
-        space: Any = {"hnsw": {"space": "cosine"}}
-        return self._client.create_collection(COLLECTION, embedding_function=None, configuration=space)
+        # Below the threshold Chroma keeps the graph in its log and writes the graph's files anew at every opening: a
+        # process killed while it only reads could then leave a broken version.
+        options: Any = {"hnsw": {"space": "cosine", "sync_threshold": 1}}
+        return self._client.create_collection(COLLECTION, embedding_function=None, configuration=options)
 
     def close(self) -> None:
         self._client.close()  # pyright: ignore[reportAttributeAccessIssue]
@@ -340,7 +342,8 @@ def _refused(folder: Path) -> Iterator[None]:
 
     try:
         yield
-    except (ChromaError, OSError, ValueError, KeyError) as error:
+    # AttributeError: what Chroma raises when a database that it could not open is opened again in the same process.
+    except (ChromaError, OSError, ValueError, KeyError, AttributeError) as error:
         raise IndexRefused(f"the index in {folder} is damaged ({error}). {ingest_again(folder)}") from error
 
 

@@ -1,0 +1,50 @@
+"""Which family a question belongs to, weighed from intents, the catalog and the shopper's orders."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shopbot.catalog import ProductQuery
+from shopbot.routing import names_things, operates, weigh
+from shopbot.turn import Question
+from shopbot.understand import Guess
+
+
+def _question(text: str, **families: float) -> Question:
+    return Question(text, "en", Guess("", 0.0, 0.0, families=families), np.zeros(4, dtype=np.float32))
+
+
+NAMED = ProductQuery(products=("P1",))
+CHEAPEST = ProductQuery(categories=("lamp",), sort="cheapest")
+
+
+def test_the_family_with_most_evidence_wins() -> None:
+    assert weigh(_question("what is it", product=0.6, policy=0.3), ProductQuery(), False).is_product
+    assert not weigh(_question("what is it", product=0.3, policy=0.6), ProductQuery(), False).is_product
+    assert weigh(_question("where is it", order=0.5, policy=0.3), ProductQuery(), False).is_own
+
+
+def test_what_the_catalog_recognises_speaks_for_products() -> None:
+    undecided = _question("the one by the window", product=0.4, policy=0.45)
+    assert not weigh(undecided, ProductQuery(), False).is_product
+    assert weigh(undecided, NAMED, False).is_product
+    assert weigh(undecided, CHEAPEST, False).is_product
+
+
+def test_a_thing_that_the_shopper_has_already_is_seldom_to_be_bought() -> None:
+    families = {"product": 0.45, "policy": 0.4}
+    assert weigh(_question("can it be had in red", **families), NAMED, False).is_product
+    assert not weigh(_question("it arrived, can it be had in red", **families), NAMED, False).is_product
+
+
+def test_what_an_order_of_theirs_holds_speaks_for_the_order() -> None:
+    asked = _question("where is the lamp going", product=0.35, order=0.2, policy=0.2)
+    assert not weigh(asked, ProductQuery(), False).is_own
+    assert weigh(asked, ProductQuery(), True).is_own
+
+
+def test_a_kind_taken_for_another_word_names_nothing_for_sure() -> None:
+    assert names_things(NAMED)
+    assert not names_things(ProductQuery(categories=("lamp",), alike={"torch": "lamp"}))
+    assert operates(CHEAPEST)
+    assert not operates(NAMED)

@@ -66,10 +66,10 @@ class Wording:
         """
         sources = [*draft.sentences, *(cite.text for cite in draft.citations)]
         said: list[str] = []
-        left = list(draft.sentences)
+        left = [sentence for piece in draft.sentences for sentence in split(piece)]
         try:
             prompt = await self.prompt(draft, question, language, turns)
-            async for sentence in self._sentences(prompt, len(draft.sentences) + SPARE_SENTENCES):
+            async for sentence in self._sentences(prompt, len(left) + SPARE_SENTENCES):
                 if (reason := unsupported(sentence, sources, self.shop)) is not None:
                     yield Withheld(sentence, reason)
                     break
@@ -100,6 +100,12 @@ class Wording:
 
     def _count(self, messages: list[dict[str, Any]]) -> int:
         return count_tokens(self.model, to_langchain(messages))
+
+
+def split(text: str) -> list[str]:
+    """The sentences of a whole text."""
+    gate = Gate()
+    return [*gate.feed(text), *gate.finish()]
 
 
 def spaced(said: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 from langchain_core.messages import AIMessage
@@ -24,12 +24,12 @@ DRAFT = Draft(
 )
 
 
-def word(answer: AIMessage | str | Exception, seed: int = 0) -> tuple[str, list[Withheld]]:
+def word(answer: AIMessage | str | Exception, seed: int = 0, draft: Draft = DRAFT) -> tuple[str, list[Withheld]]:
     """(what is shown, what was withheld) where the model says this."""
     wording = Wording(ScriptedModel(answers=[answer], cut=cut_at_random(seed)), "scripted", "You are a bot.", "Shop")
 
     async def run() -> Sequence[Event]:
-        return [event async for event in wording.word(DRAFT, "How long?", "en", [])]
+        return [event async for event in wording.word(draft, "How long?", "en", [])]
 
     events = asyncio.run(run())
     text = "".join(event.text for event in events if isinstance(event, Said))
@@ -76,6 +76,12 @@ def test_the_answer_does_not_outgrow_the_draft(more: str) -> None:
     text, withheld = word(f"You can return an item within 30 days of delivery. {more} Sale items cannot be returned.")
     assert text == DRAFT.text
     assert [one.text for one in withheld] == [more]
+
+
+def test_two_sentences_in_one_piece_of_the_draft_are_worded_one_by_one() -> None:
+    said = "You may return an item within 30 days of delivery."
+    text, withheld = word(said, draft=replace(DRAFT, sentences=(POLICY.split(" Delivery")[0],)))
+    assert (text, withheld) == (f"{said} Sale items cannot be returned.", [])
 
 
 def test_a_model_that_is_down_leaves_the_draft_and_its_reason() -> None:

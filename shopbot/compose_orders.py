@@ -31,9 +31,10 @@ _ACCOUNT_ASPECTS = (
 def compose_order(call: ToolCall, question: str, phrases: Phrases) -> Draft:
     """The status of an order, and those of its facts that the question asks for; what is missing is said to be."""
     order = call.result["order"]
-    asked = order_aspects(question)
-    facts = _facts(order, question, phrases) if asked & _LINES.keys() else _whole(order, phrases)
-    missing = _missing(order, question, phrases)
+    missing, asked = _missing(order, question, phrases), order_aspects(question)
+    facts = _facts(order, question, phrases)
+    if not (facts or missing):
+        facts = _under_way(order, phrases) if asked == {"day"} else _whole(order, phrases)
     sentences = dict.fromkeys([_status(order, phrases), *missing, *facts])
     return Draft(tuple(sentences), (_cite(order, phrases),), answered=not missing)
 
@@ -83,14 +84,21 @@ def compose_account(call: ToolCall, question: str, phrases: Phrases) -> Draft:
 def _facts(order: Record, question: str, phrases: Phrases) -> list[str]:
     """The sentences that a question asks for, most telling first."""
     asked = order_aspects(question)
+    if "returning" in asked and (order["returning"] or order["exchanging"]):
+        asked -= {"items"}
     return [line for aspect, lines in _LINES.items() if aspect in asked for line in lines(order, question, phrases)]
 
 
 def _whole(order: Record, phrases: Phrases) -> list[str]:
     """What an order is as a whole, where it cannot be told what is asked."""
-    under_way = () if any(day in order for day in _OVER) else _tracking(order, "", phrases)[: len(order["tracking"])]
     contents = phrases.line("items_total", items=_listed(order["items"], phrases), amount=phrases.money(order["total"]))
-    return [*under_way, contents, phrases.line("goes_to", address=order["address"])]
+    return [*_under_way(order, phrases), contents, phrases.line("goes_to", address=order["address"])]
+
+
+def _under_way(order: Record, phrases: Phrases) -> list[str]:
+    """Who brings an order that is on its way."""
+    is_over = any(day in order for day in _OVER)
+    return [] if is_over or not order["tracking"] else _tracking(order, "", phrases)
 
 
 def _missing(order: Record, question: str, phrases: Phrases) -> list[str]:
@@ -106,7 +114,8 @@ def _missing(order: Record, question: str, phrases: Phrases) -> list[str]:
 
 def _status(order: Record, phrases: Phrases) -> str:
     status = phrases.status(order["status"])
-    return phrases.line("order_is", id=order["order_id"], status=status, dates=_dates(order, phrases))
+    line = "order_has" if " " in status else "order_is"
+    return phrases.line(line, id=order["order_id"], status=status, dates=_dates(order, phrases))
 
 
 def _dates(order: Record, phrases: Phrases) -> str:
@@ -175,9 +184,12 @@ def _reason(order: Record, question: str, phrases: Phrases) -> list[str]:
 
 
 def _price(order: Record, question: str, phrases: Phrases) -> list[str]:
-    """The price of what the question names, and the whole."""
-    named = _named(order, question)
-    return [*([phrases.line("ordered", items=_listed(named, phrases))] if named else []), _total(order, phrases)]
+    """The price of what the question names, and the whole, unless the payment tells it."""
+    named, paid = _named(order, question), [each["amount"] for each in order["payments"] if each["kind"] == "payment"]
+    told = "payment" in order_aspects(question) and paid == [order["total"]]
+    told = told and not Decimal(order["shipping_fee"]) and not Decimal(order["discount"])
+    of_named = [phrases.line("ordered", items=_listed(named, phrases))] if named else []
+    return of_named if told else [*of_named, _total(order, phrases)]
 
 
 def _total(order: Record, phrases: Phrases) -> str:
@@ -260,15 +272,16 @@ _LINES: Mapping[str, Callable[[Record, str, Phrases], list[str]]] = {
 
 
 def _row(order: Record, question: str, phrases: Phrases) -> str:
-    """An order on one line, with its facts that are asked for, else its total."""
-    facts = [fact.rstrip(".。") for fact in _facts(order, question, phrases)]
+    """An order on one line: what it holds, and its facts that are asked for, else its total."""
+    others = order_aspects(question) - {"items"}
+    facts = [line for aspect, lines in _LINES.items() if aspect in others for line in lines(order, question, phrases)]
     return phrases.line(
         "order_row",
         id=order["order_id"],
         status=phrases.status(order["status"]),
         dates=_dates(order, phrases),
         items=phrases.listed([_item(item, phrases) for item in order["items"]]),
-        facts=phrases.clauses(facts or [phrases.money(order["total"])]),
+        facts=phrases.clauses([fact.rstrip(".。") for fact in facts] or [phrases.money(order["total"])]),
     )
 
 

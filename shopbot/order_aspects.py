@@ -28,12 +28,23 @@ def days_asked(question: str) -> tuple[str, ...]:
 
 
 def tells_of_order(question: str, holds: bool) -> bool:
-    """Whether the words ask for a fact of an order that the shopper has placed, and not for a rule or a product.
+    """Whether the words are about an order that the shopper has placed, and not about a rule or a product in general.
 
     `holds`: an order of theirs holds what the question names.
     """
-    signs = {name for name, pattern in _patterns("signs").items() if pattern.search(question)}
-    return "of_rule" not in signs and ("of_order" in signs or (holds and "of_thing" in signs))
+    signs = _signs(question)
+    fact = "of_rule" not in signs and ("of_order" in signs or (holds and "of_thing" in signs))
+    return fact or (holds and {"of_change", "of_own"} <= signs)
+
+
+def asks_fact_alone(question: str) -> bool:
+    """Whether a fact of an order is asked for, and neither a change of it nor the rule for one."""
+    signs = _signs(question)
+    return "of_rule" not in signs and "of_fact" in signs and ("of_order" in signs or bool(order_aspects(question)))
+
+
+def _signs(question: str) -> frozenset[str]:
+    return frozenset(name for name, pattern in _patterns("signs").items() if pattern.search(question))
 
 
 @cache

@@ -18,7 +18,7 @@ from shopbot.types import Order
 _STATUS_WORDS = (
     (
         ("pending", "processed", "processing"),
-        r"\b(?:not|n.?t|yet to|never)(?: \w+){0,3} (?:ship|sent|gone out|go out|left|leave|dispatch|posted)|\bunshipped\b"
+        r"(?:\bnot|n.t|nt|\byet to|\bnever)(?: \w+){0,3} (?:ship|sent|gone out|go out|left|leave|dispatch|posted)|\bunshipped\b"
         r"|没[有]?(?:发|寄)|未发|未寄",
     ),
     (("pending",), r"\bpending\b|待处理"),
@@ -32,18 +32,22 @@ _STATUS_WORDS = (
         ("delivered",),
         r"\bdelivered\b|\barrived\b|\breceived\b|\b(?:made it|got) (?:to me|here)\b|\bturned up\b|已送达|已签收|收到|到货|到了",
     ),
-    (("cancel",), r"\bcancel(?:l)?ed\b|\bcalled off\b|\bpulled\b|已取消|取消了|取消掉|取消的"),
+    (("cancel",), r"\bcancel(?:l)?ed\b|\bcalled off\b|\bpulled\b|已取消|取消(?:了|掉|的|过)"),
     (
         ("return",),
         r"\breturned\b|\bsent back\b|\b(?:ask\w*|want\w*|appl\w*|request\w*) (?:for )?(?:to |a )?(?:return|send back)"
-        r"|\bsending back\b|已退货|退掉|退了|申请退|退货的",
+        r"|\bsending back\b|已退货|退掉|退[了过]|申请了?退|退货的",
     ),
-    (("exchange",), r"\bexchanged\b|\bswapped\b|\b(?:ask\w*|want\w*|request\w*) (?:for )?(?:to |an? )?(?:exchange|swap)|已换货|申请换|换货的"),
+    (
+        ("exchange",),
+        r"\bexchanged\b|\bswapped\b|\b(?:ask\w*|want\w*|request\w*) (?:for )?(?:to |an? )?(?:exchange|swap)"
+        r"|已换货|申请了?换|换[过了]|换货的",
+    ),
 )  # fmt: skip
 _STATUS_WORDS_COMPILED = tuple((statuses, re.compile(cue, re.IGNORECASE)) for statuses, cue in _STATUS_WORDS)
 _OPEN = re.compile(
     r"\bopen\b|\bon the go\b|\boutstanding\b|\bunderway\b|\bunder way\b|\bwaiting (?:for|on)\b|\bstill (?:coming|to come)\b"
-    r"|\b(?:not|n.?t)(?: \w+){0,3} (?:come|arrive|deliver|turn|receiv|got|here)|没(?:有)?(?:收到|到|送)|未完成|进行中|还没到",
+    r"|(?:\bnot|n.t|nt|\bnever)(?: \w+){0,3} (?:come|arrive|deliver|turn|receiv|got|here)|没(?:有)?(?:收到|到|送)|未完成|进行中|还没到",
     re.IGNORECASE,
 )
 _POLAR = re.compile(

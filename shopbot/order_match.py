@@ -32,14 +32,22 @@ def said_options(options: Iterable[str], text: str) -> Evidence:
 
 def _of_name(name: str, text: str, tells: Callable[[str], bool]) -> dict[str, float]:
     asked, words = set(grams(text)) - passed_over(), set(grams(name)) - passed_over()
-    said = words & asked
+    short, said = {one for one in asked if _shortens(one, name)}, words & asked
     telling = {word for word in said if not re.fullmatch(r"[\d.]+\w?", word)}
-    if not telling or (len(said) < _LEAST_OF_A_NAME * len(words) and not any(map(tells, telling))):
+    enough = len(said) >= _LEAST_OF_A_NAME * len(words) or any(map(tells, telling))
+    if not short and not (telling and enough):
         return {}
     begun = {one for one in asked - said if any(_begins(one, word) for word in words)}
-    return {**dict.fromkeys(begun, _BEGUN), **dict.fromkeys(said, 1.0)}
+    return {**dict.fromkeys(begun, _BEGUN), **dict.fromkeys(said | short, 1.0)}
 
 
 def _begins(said: str, word: str) -> bool:
     """Whether no more than the beginning of a word is said: "bell" for "bellwether"."""
     return len(said) >= _BEGINNING and not is_han(said) and word.startswith(said)
+
+
+def _shortens(said: str, name: str) -> bool:
+    """Whether two Chinese characters are the short form of a name: its last and one before it ("冬靴" of "冬季保暖靴")."""
+    found = re.search(r"[\u3400-\u9fff]+", name)
+    head = found[0] if found else ""
+    return len(said) == 2 and is_han(said) and len(head) > 2 and said[1] == head[-1] and said[0] in head[:-1]

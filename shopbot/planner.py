@@ -17,7 +17,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from shopbot.catalog import Catalog, ProductQuery, orders_matching
-from shopbot.order_aspects import tells_of_order
+from shopbot.order_aspects import asks_fact_alone, tells_of_order
 from shopbot.order_choice import Choice, choose, status_asked
 from shopbot.records import ShopData
 from shopbot.routing import Chances, names_things, operates, weigh
@@ -193,6 +193,7 @@ class HeadPlanner:
         intent = question.guess.intent
         ids = ids or self._just_named(turn)
         rules = intent in WRITE_INTENTS or intent == "order_changes" or intent.startswith("policy_")
+        rules = rules and not asks_fact_alone(question.text)
         for order_id in ids or self._which_order(question, turn):
             yield Call("get_order", {"order_id": order_id}, question)
             if rules and (order := self._data.order(order_id)) is not None and order.shopper_id == turn.shopper.id:

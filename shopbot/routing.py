@@ -20,7 +20,7 @@ _OPERATED = 0.25
 _ASPECT = 0.1
 _HAD = 0.25
 _ORDERED = 0.3
-_TOLD = 0.5
+_TOLD = 0.8
 _OWN_WEIGHT = 0.8
 _LEAST = 0.3
 

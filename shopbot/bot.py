@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from time import perf_counter
-from typing import Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 from uuid import uuid4
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -24,7 +24,6 @@ from shopbot.compose import combine, compose_call, compose_found, compose_line
 from shopbot.errors import SessionBusy, UsageError
 from shopbot.phrases import Phrases
 from shopbot.planner import MOST_CALLS, Call, HandOver, Lookup, Planner, Say, Step
-from shopbot.store import Store, TurnRecord
 from shopbot.tools import Toolbox
 from shopbot.turn import LiveTurn, Question
 from shopbot.types import (
@@ -44,6 +43,9 @@ from shopbot.types import (
     Understood,
 )
 from shopbot.wording import Wording, spaced
+
+if TYPE_CHECKING:
+    from shopbot.store import Store, TurnRecord
 
 log = logging.getLogger(__name__)
 

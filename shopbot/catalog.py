@@ -16,7 +16,18 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from shopbot.lookup.constraints import IN_STOCK, THING, Fits, constraints, firmest, of_kinds
+from shopbot.lookup.constraints import (
+    IN_STOCK,
+    THING,
+    Constraint,
+    Fits,
+    as_fit,
+    constraints,
+    firmest,
+    most,
+    named_weight,
+    of_kinds,
+)
 from shopbot.lookup.postings import Ints, Mask
 from shopbot.lookup.query import Hit, Mention, MentionKind, ProductQuery, SearchResult
 from shopbot.lookup.reader import Reader
@@ -79,14 +90,16 @@ class Catalog:
 
     # ------------------------------------------------------------ searching
 
-    def search(self, query: ProductQuery, limit: int = 5) -> SearchResult:
+    def search(self, query: ProductQuery, limit: int = 5, like: Sequence[str] = ()) -> SearchResult:
         """Products that fit all constraints of the query, best first, each with the variants that fit.
 
         Where none fits all, those that fit the firmest, with what was dropped in `relaxed`. Empty, with the unknown
-        words, where the thing asked for is not in the catalog.
+        words, where the thing asked for is not in the catalog. `like` are ids of products that the question as a whole
+        resembles: they are meant where it names none, and where they satisfy more of it than those it names.
         """
         if query.compare:
             return self._search_sides(query, limit)
+        query = self._with_resembling(query, [one for one in like if one in self._numbers])
         scope = self._scope(query)
         if scope is None:
             return SearchResult(unknown=query.unknown or query.terms)
@@ -95,6 +108,30 @@ class Catalog:
         if not fit.any() or (bare and share < _LEAST_SHARE):
             return SearchResult(unknown=query.unknown or (*query.terms, *query.words))
         return self._result(query, fit, relaxed, share, limit)
+
+    def _with_resembling(self, query: ProductQuery, like: Sequence[str]) -> ProductQuery:
+        """The query about the products that it resembles, where these are meant rather than those it names."""
+        if not like:
+            return query
+        if not (query.products or query.categories or query.brands):
+            return _about(query, like)
+        scope = self._scope(query)
+        if scope is None:
+            return query
+        rows, held = self.vocabulary.rows, constraints(query, self.vocabulary)
+        named = Constraint("", named_weight(query, self.vocabulary), as_fit(scope))
+        best = most(rows.of([self._numbers[one] for one in like]), [*held, named])
+        if best.weight > most(scope, [*held, named]).weight:
+            meant = np.unique(rows.product[best.rows]).tolist()
+            return _about(query, [one for one in like if self._numbers[one] in meant])
+        within = [one for one in like if scope[rows.first[self._numbers[one]]]]
+        vague = query.unknown or firmest(scope, held, 0.0)[1]
+        narrows = within and vague and query.aspect not in (None, "count") and not (query.sort or query.rank)
+        return _about(query, within) if narrows else query
+
+    def is_wish(self, query: ProductQuery, label: str) -> bool:
+        """Whether a constraint that was dropped is worth telling: not a word that the catalog only happens to hold."""
+        return label not in (*query.words, *query.terms) or self.vocabulary.is_whole(label)
 
     def _search_sides(self, query: ProductQuery, limit: int) -> SearchResult:
         """The best hit of each side of a comparison, in the order of the question."""
@@ -228,6 +265,10 @@ class Catalog:
 
     def _names_thing(self, item: Item) -> bool:
         return bool(item.entry("id", "product", "category", "kind", "brand")) or self._reader.is_rare(item)
+
+
+def _about(query: ProductQuery, products: Sequence[str]) -> ProductQuery:
+    return replace(query, products=tuple(products), categories=(), unknown=(), alike={})
 
 
 _KINDS: dict[str, MentionKind] = {

@@ -304,8 +304,7 @@ class HeadPlanner:
     def _request(self, question: Question, query: ProductQuery, turn: LiveTurn) -> dict[str, Any]:
         if self._about_the_last_product(question, query, turn):
             return {"request": self._about_the_same(question, turn)}
-        meant = () if query.products else self._meant(question, query, turn)
-        return {"request": question.text, **({"product_ids": list(meant)} if meant else {})}
+        return {"request": question.text, **({"product_ids": list(question.like)} if question.like else {})}
 
     def _about_the_same(self, question: Question, turn: LiveTurn) -> str:
         """A question such as "and in red?" or "what does it cost?" is about the product just talked of: name it."""

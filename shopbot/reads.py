@@ -6,7 +6,6 @@ Results are JSON values, amounts as decimal strings: `compose.py` puts them into
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -28,17 +27,15 @@ def search_products(request: str, catalog: Catalog, product_ids: list[ProductId]
 
     The request may name a category, brand, options or price bounds, ask for what is in stock, the cheapest or dearest,
     the price of a product, the options it comes in, or for two products to be compared. `product_ids` are those that
-    are meant, where the request does not name them.
+    the request as a whole resembles: they are meant where it names none, or names others that fit it less.
     """
     query = catalog.parse(request, detect_language(request))
-    if product_ids:
-        query = replace(query, products=tuple(product_ids), categories=(), unknown=(), alike={})
-    found = catalog.search(query, limit=MOST_ROWS)
+    found = catalog.search(query, limit=MOST_ROWS, like=product_ids or ())
     return {
         "asked": "compare" if query.compare else query.sort or query.aspect or "list",
         "options": list(query.asked),
         "words": list(found.unknown),
-        "relaxed": list(found.relaxed),
+        "relaxed": [label for label in found.relaxed if catalog.is_wish(query, label)],
         "total": found.total,
         "products": [product_view(hit.product, hit.variants) for hit in found.hits],
         **(

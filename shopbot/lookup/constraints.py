@@ -21,6 +21,7 @@ IN_STOCK: dict[Language, str] = {"en": "in stock", "zh": "有货"}
 # How firmly a constraint holds on when not all can: the weakest is dropped first.
 THING, SKU = 20.0, 20.0
 _STOCK, _PRICE, _BRAND, _OPTION, _WITHOUT, _BOUND, _WORD, _TERM = 14.0, 12.0, 10.0, 8.0, 8.0, 7.0, 6.0, 4.0
+_ALIKE = 6.0
 _WEAK = 0.6
 _CLOSE = 1e-4
 
@@ -154,6 +155,35 @@ class Fits:
         return least
 
 
+@dataclass(frozen=True, slots=True)
+class Most:
+    """The rows of a scope that satisfy the most of some constraints, and how much weight that is."""
+
+    rows: Mask
+    weight: float
+
+
+def most(scope: Mask, held: Sequence[Constraint]) -> Most:
+    """The rows in scope that satisfy the most weight of the constraints; none where the scope is empty."""
+    weight = np.sum([one.weight * one.fit for one in held], axis=0)
+    best = float(weight[scope].max()) if scope.any() else 0.0
+    return Most(scope & (weight >= best - _CLOSE), best)
+
+
+def named_weight(query: ProductQuery, vocabulary: Vocabulary) -> float:
+    """How firmly the things of a query are meant, when other things satisfy more of it.
+
+    Less firmly where they were read from another word for them, or from a piece of a name that says little of it.
+    """
+    if not query.products:
+        return _ALIKE if query.alike else THING
+    said, weight = set(grams(query.text)), vocabulary.weight
+    numbers = [number for number, one in enumerate(vocabulary.products) if one.id in query.products]
+    names = [vocabulary.name_words[number] for number in numbers]
+    shares = [sum(map(weight, words & said)) / (sum(map(weight, words)) or 1.0) for words in names]
+    return THING * max(shares, default=1.0)
+
+
 def firmest(scope: Mask, held: Sequence[Constraint], thing: float) -> tuple[Mask, tuple[str, ...], float]:
     """The rows in scope that satisfy the most weight, what they leave unsatisfied, and their share of the weight.
 
@@ -161,9 +191,7 @@ def firmest(scope: Mask, held: Sequence[Constraint], thing: float) -> tuple[Mask
     """
     if not scope.any() or not held:
         return scope, (), 1.0
-    weight = np.sum([one.weight * one.fit for one in held], axis=0)
-    best = weight[scope].max()
-    fit = scope & (weight >= best - _CLOSE)
+    fit, best = (found := most(scope, held)).rows, found.weight
     row = int(np.flatnonzero(fit)[0])
     for one in held:  # rows of the same weight may have dropped something else
         fit &= (one.fit > 0) == (one.fit[row] > 0)

@@ -18,7 +18,8 @@ class Properties:
 
     `details`: word → products by attributes and option names; `lacks`: word → products that say no to it;
     `option_rows`: word of an option's value → rows; `options`: name → value → rows; `measures`: unit → (row, amount,
-    name of the property). `names` maps the normal form of a property's name to how the catalog writes it.
+    name of the property); `told_values`: attributes' values in normal form. `names` maps the normal form of a
+    property's name to how the catalog writes it.
     """
 
     def __init__(self, products: Sequence[Product], rows: Rows) -> None:
@@ -29,6 +30,7 @@ class Properties:
         self.option_names: dict[str, set[str]] = defaultdict(set)
         self.attribute_names: dict[str, set[str]] = defaultdict(set)
         self.measures: dict[str, list[tuple[int, float, str]]] = defaultdict(list)
+        self.told_values: set[str] = set()
         self._refused: set[str] = set()
         self._affirmed: set[str] = set()
         self._told: set[str] = set()
@@ -51,6 +53,7 @@ class Properties:
             return
         self.details.add(words, number)
         if plain not in YES:
+            self.told_values.add(" ".join(stems(value)))
             self.details.add((*grams(value), *_counted(name, value)), number)
             self._add_measures(rows, name, value)
 

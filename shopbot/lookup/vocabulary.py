@@ -194,6 +194,11 @@ class Vocabulary:
         """Whether any text of the catalog holds the word."""
         return word in self.names or self.properties.holds(word) or word in self.texts
 
+    def is_whole(self, phrase: str) -> bool:
+        """Whether a phrase is all of a name, a kind, an option or an attribute's value, not just a word in some text."""
+        normal = " ".join(stems(phrase))
+        return normal in self.phrases or normal in self.properties.told_values
+
     def weight(self, word: str) -> float:
         """How telling a word is, in (0, 1]: its inverse document frequency as a share of the largest."""
         options = len(self.properties.option_rows.get(word, ()))

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmarks.answers.reading import Reading, reading_of, write_answers
 from benchmarks.answers.score import Question, Score, read_questions, score
 from benchmarks.report import Rows, data_dir
 from benchmarks.vllm_server import served
@@ -93,7 +94,9 @@ def main(
     server: Annotated[str, typer.Option(help="A vLLM server that runs already, with its /v1.")] = "",
     embedder: Annotated[str, typer.Option(help="Another embedder, by name or folder.")] = "",
     quick: Annotated[bool, typer.Option("--quick", help="Twelve questions of each half.")] = False,
-    show: Annotated[str, typer.Option(help="Print questions: wrong, all, or unanswerable.")] = "",
+    show: Annotated[
+        str, typer.Option(help="Print questions: wrong, all, unanswerable; or X.jsonl: add all to it.")
+    ] = "",
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the rows here.")] = None,
 ) -> None:
     """Ask every question and report the shares."""
@@ -135,6 +138,9 @@ def _exam(rows: Rows, exam: Exam, half: str, ways: Ways, embedder: str, quick: b
                 scores = asyncio.run(run(opened, questions, wording=way, model=model))
                 _show(scores, show)
                 _report(rows, exam, f"{exam.shop} {name} ({way})", shares(scores), quick)
+                _report_reading(rows, f"{exam.shop} {name} ({way})", reading_of(path.stem, scores), len(scores))
+                if show.endswith(".jsonl"):
+                    write_answers(path.stem, scores, Path(show))
 
 
 def _check_hash(path: Path) -> None:
@@ -166,6 +172,13 @@ def _report(rows: Rows, exam: Exam, name: str, found: dict[str, float], quick: b
     )
     rows.add(f"{name}: inventions", found["inventions"], "0", found["inventions"] == 0)
     rows.add(f"{name}: unanswerable ones declined", found["declined"], "for orientation", None)
+
+
+def _report_reading(rows: Rows, name: str, reading: Reading, answers: int) -> None:
+    """Holds where every answer, as it is worded now, was read and none found invented; not measured where some were not."""
+    whole = None if reading.read < answers and not reading.invented else not reading.invented
+    value = f"{len(reading.invented)} in {reading.read} of {answers}"
+    rows.add(f"{name}: inventions by a recorded reading", value, "0 in all", whole)
 
 
 def _show(scores: Sequence[Score], which: str) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 from shopbot.compose import MOST_SENTENCES, MOST_WORDS, count_words
 from shopbot.grounding import Gate, facts_missing
-from shopbot.types import Drafted, Event, Finished, Retrieved
+from shopbot.types import Citation, Drafted, Event, Finished, Retrieved
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Score:
     refused: bool
     inventions: tuple[str, ...]
     top: tuple[str, ...]
+    citations: tuple[Citation, ...] = ()
 
 
 def read_questions(path: Path) -> list[Question]:
@@ -75,6 +76,7 @@ def score(question: Question, events: Sequence[Event]) -> Score:
         refused=not finished.answered,
         inventions=tuple(inventions(question, finished, events)),
         top=top,
+        citations=finished.citations,
     )
 
 

@@ -249,6 +249,8 @@ def with_pending(conversation: Sequence[Told], wording: Wording, model: Listener
         )
         kept = trim(whole, prompts.budget, model.count_tokens)
         needs = wanted(told.draft, told.turn.text, len(passages)) | {"what is pending": PENDING}
+        if not wording.fits(told.draft, "en"):
+            del needs["draft"]  # a list is never worded, and may alone be longer than a window
         prompts.check(kept[-1]["content"], kept, whole, needs)
     return prompts
 

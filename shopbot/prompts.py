@@ -28,6 +28,9 @@ GiveUp = Callable[[list[Message], Fits], list[Message]]
 MARK = "[…]"
 """Stands where a text was cut to fit the model's window."""
 
+LEAST_OF_A_QUESTION = 400
+"""Characters of a question that stay until nothing else is left to give up: an answer to no question is no use."""
+
 STOPS = ["\n<", "</"]
 """Stop strings for wording: an answer holds no tags, but a small model goes on to echo ours."""
 
@@ -50,6 +53,7 @@ _LANGUAGES = {"en": "English", "zh": "Chinese (简体中文)"}
 _TAGS = re.compile(r"<(?=/?(?:sources?|draft|waiting|question)\b)", re.IGNORECASE)
 _SOURCE = re.compile(r"(<source [^\n]*>\n)(.*?)(\n</source>)", re.DOTALL)
 _QUESTION = re.compile(r"(<question>\n)(.*)(\n</question>)", re.DOTALL)
+_DRAFT = re.compile(r"(<draft>\n)(.*)(\n</draft>)", re.DOTALL)
 _WHOLE = re.compile(r"\A()(.*)(\Z)", re.DOTALL)
 
 
@@ -185,7 +189,8 @@ def trim(messages: Sequence[Message], budget: int, count: Count) -> list[Message
     """Make a prompt fit into `budget` tokens, as `count` counts them; never an error.
 
     Given up, in this order: past turns, oldest first (the last one stays, since a "yes" answers it); the length of
-    the passages; the last past turn; then tool results, the question and the system text are cut, with a mark.
+    the passages; the last past turn; then tool results, the question (its beginning stays), the draft and the system
+    text are cut, with a mark.
     """
 
     def fits(prompt: list[Message]) -> bool:
@@ -204,7 +209,8 @@ def _concessions() -> Iterator[GiveUp]:
     yield _shorten("user", _SOURCE)
     yield _drop_turns(keep=0)
     yield _shorten("tool", _WHOLE)
-    yield _shorten("user", _QUESTION)
+    yield _shorten("user", _QUESTION, least=LEAST_OF_A_QUESTION)
+    yield _shorten("user", _DRAFT)
     yield _shorten("user", _WHOLE)
     yield _shorten("system", _WHOLE)
 
@@ -229,8 +235,11 @@ def _drop_turns(keep: int) -> GiveUp:
     return give_up
 
 
-def _shorten(role: str, part: re.Pattern[str]) -> GiveUp:
-    """Cut every match of `part` (before, text, after) in the messages of a role to one common length, in characters."""
+def _shorten(role: str, part: re.Pattern[str], least: int = 0) -> GiveUp:
+    """Cut every match of `part` (before, text, after) in the messages of a role to one length, in characters.
+
+    The length is the same for all matches, and not below `least`.
+    """
 
     def give_up(messages: list[Message], fits: Fits) -> list[Message]:
         mine = [message for message in messages if message["role"] == role]
@@ -239,7 +248,7 @@ def _shorten(role: str, part: re.Pattern[str]) -> GiveUp:
         def cut_to(length: int) -> list[Message]:
             return [_cut(message, part, length) if message["role"] == role else message for message in messages]
 
-        return cut_to(_largest(0, longest, lambda length: fits(cut_to(length))))
+        return cut_to(_largest(min(least, longest), longest, lambda length: fits(cut_to(length))))
 
     return give_up
 

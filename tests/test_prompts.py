@@ -165,6 +165,17 @@ def test_a_huge_question_is_cut_with_a_mark() -> None:
     assert f"why {MARK}\n</question>" in kept[-1]["content"]
 
 
+def test_a_draft_that_does_not_fit_is_cut_before_the_question_is_gone() -> None:
+    rows = Draft(tuple(f"\n- Order {number}: delivered." for number in range(500)))
+    messages = render(system=SYSTEM, turns=past(5), passages=PASSAGES, draft=rows, question="Which one?", pending="it")
+    newest = trim(messages, 500, words)[-1]["content"]
+    assert words(trim(messages, 500, words)) <= 500
+    assert "<question>\nWhich one?\n</question>" in newest
+    assert "not answered yet: it\n" in newest
+    assert f"{MARK}\n</draft>" in newest
+    assert newest.count("<source ") == 10
+
+
 def test_a_pending_confirmation_is_kept() -> None:
     messages = render(system=SYSTEM, turns=past(50), passages=PASSAGES, question="yes", pending="cancel order 7")
     assert "cancel order 7" in trim(messages, 500, words)[-1]["content"]

@@ -10,6 +10,9 @@ import contextlib
 import errno
 import hashlib
 import json
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -306,7 +309,13 @@ class _Chroma:
 
         if not create and not (folder / "chroma.sqlite3").is_file():
             raise FileNotFoundError(errno.ENOENT, "no Chroma database there", str(folder))
-        self._client = chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
+        self._copies = contextlib.ExitStack()
+        if not create and not os.access(folder, os.W_OK):
+            folder = _writable_copy(folder, Path(self._copies.enter_context(tempfile.TemporaryDirectory())))
+        try:
+            self._client = chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
+        except AttributeError as error:  # Chroma keeps a client that failed to start, and hands it out again
+            raise OSError(errno.EIO, "Chroma could not open it before", str(folder)) from error
         try:
             self.collection: Any = (
                 self._create() if create else self._client.get_collection(COLLECTION, embedding_function=None)
@@ -323,6 +332,16 @@ class _Chroma:
 
     def close(self) -> None:
         self._client.close()  # pyright: ignore[reportAttributeAccessIssue]
+        self._copies.close()
+
+
+def _writable_copy(folder: Path, place: Path) -> Path:
+    """A copy of a folder of Chroma's that cannot be written to: Chroma writes to its database even to read it."""
+    copy = place / "chroma"
+    shutil.copytree(folder, copy, copy_function=shutil.copyfile)
+    for one in (copy, *copy.rglob("*")):
+        one.chmod(0o700)
+    return copy
 
 
 @contextlib.contextmanager

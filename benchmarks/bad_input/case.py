@@ -122,7 +122,7 @@ def put(path: Path, content: Content) -> None:
 def faults(ran: Ran, status: int, *says: str) -> Iterator[str]:
     """What is wrong with a command's exit status and message."""
     if ran.status != status:
-        yield f"exit {ran.status}, not {status}"
+        yield f"exit {ran.status}, not {status} ({ran.text.strip()[-200:]})"
     if "Traceback" in ran.text:
         yield f"a stack trace: {ran.text.strip().splitlines()[-1]}"
     yield from (f"does not say {one!r}" for one in says if not re.search(one, ran.text))

@@ -16,10 +16,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr, Strict, ValidationError
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError, field_validator
 
 from shopbot.bot import Splice
 from shopbot.errors import StoreError, UsageError
@@ -44,8 +44,18 @@ class Line(_FileLine):
     id: str
     shopper_id: str | None = None
     turns: list[str]
-    now: Annotated[datetime | None, Strict()] = None
+    now: datetime | None = None
     _where: str = PrivateAttr("")
+
+    @field_validator("now", mode="before")
+    @classmethod
+    def _moment(cls, now: object) -> object:
+        """A moment in ISO form; a day alone is its noon, as in shop.toml."""
+        if now is None or isinstance(now, datetime):
+            return now
+        if not isinstance(now, str):
+            raise ValueError('write a time such as "2026-11-20T09:00"')
+        return datetime.fromisoformat(f"{now}T12:00" if len(now) == len("2026-11-20") else now)
 
 
 class ContextLine(_FileLine):

@@ -161,7 +161,7 @@ def test_tools_of_two_shops_are_kept_apart(opened: Opened) -> None:
     ("text", "line", "said"),
     [
         ("import no_such_module_anywhere\n", 1, "no_such_module_anywhere"),
-        ("x = 1\ny = = 2\n", 2, "SyntaxError"),
+        ("x = 1\ny = = 2\n", 2, "invalid syntax"),
         (OWN_TOOL.replace('"""The shopper\'s points."""', "pass"), 6, "write a docstring"),
     ],
 )

@@ -212,8 +212,77 @@ QUESTIONS: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
         (HUIMIN, "行李箱退货办得怎么样了", ("已申请退货",)),
         (ZHEN, "桌游寄出来了吗", ("已发货",)),
     ],
+    "written after the patterns were": [
+        (INGRID,"Been ages since I sent back that down bag, did the cash ever land?",("250.95",)),
+        (INGRID,"remind us what I got in July",("Pebble","Eider")),
+        (INGRID,"who've you given my parcel to for delivery",("Continental",)),
+        (INGRID,"was it express or standard for the kettles",("LF-12375",)),
+        (INGRID,"why was the large case cancelled again?",("ordered by mistake",)),
+        (CHLOE,"the white sheet, double or king did I end up with?",("double",)),
+        (CHLOE,"my black Lull Pro's, when did they come",("16 July 2025",)),
+        (CHLOE,"how many copies of the otter expansion did I buy",("4 ×",)),
+        (CHLOE,"what's the most recent thing I bought from you",("LF-11639",)),
+        (CHLOE,"gift card or Mastercard for the headphones I cancelled?",("1206",)),
+        (ELIF,"where abouts is my travel pillow atm",("pending",)),
+        (ELIF,"can u tell me the total of my october order",("248.95",)),
+        (ELIF,"which headlamp did I get, the 300 or the 500?",("Tern 500",)),
+        (ELIF,"Have you dispatched my pillow?",("pending",)),
+        (ELIF,"what have I got on order right now",("LF-12216",)),
+        (GARETH,"the lad's raincoat: what size did I go for this time",("110",)),
+        (GARETH,"how much was that tent + jackets order before it got cancelled",("803.95",)),
+        (GARETH,"how many grey Squall Lites have I bought in one go",("3 ×",)),
+        (GARETH,"I need an invoice address, where did the trekking pack go?",("Larchwood",)),
+        (ABIGAIL,"expected arrival of bedding?",("24 November 2026",)),
+        (ABIGAIL,"what did I shell out for the kids headphones",("24.00",)),
+        (PETER,"what number's the liner and skillet order",("LF-11654",)),
+        (PETER,"the summer bag and the Nightjar, which way round were the zips... left or right?",("left",)),
+        (PETER,"did i use my voucher card on the pans",("25.00",)),
+        (JIAWEI,"周末帐篷退货那单当时花了多少",("347.00",)),
+        (JIAWEI,"耳塞大概几号能收到",("2026年11月26日",)),
+        (JIAWEI,"我的快递是谁家送的，头灯那个",("Northway",)),
+        (JIE,"我用礼品卡付过哪些单子，棉... 旅行袋那单用了多少",("40.00",)),
+        (JIE,"上个月那单寄的哪里",("Am Mühlbach 4",)),
+        (JIE,"灯串为什么取消的",("delivery takes too long",)),
+        (MEI,"我9月份的订单用了什么优惠码",("WELCOME10",)),
+        (MEI,"包到哪了呀",("已发货",)),
+        (ZHEN,"手偶买的是哪种动物",("badger",)),
+        (ZHEN,"给我查下羽绒被买了几床",("2 ×",)),
+        (KEXIN,"小孩雨衣我退了吗现在啥状态",("已申请退货",)),
+        (KEXIN,"最近那单什么时候能到",("2026年11月26日",)),
+        (HUIMIN,"徒步鞋什么码来着",("UK 6",)),
+        (HUIMIN,"耳机那单寄到荷兰哪里了",("Wilgenkade",)),
+        (HUIMIN,"收纳袋退款到账没",("LF-11827",)),
+],
 }  # fmt: skip
 ASKED = [(aspect, *row) for aspect, rows in QUESTIONS.items() for row in rows]
+
+NOT_ABOUT_ORDERS: list[tuple[str, str]] = [
+    (INGRID, "how much is the Whistler kettle?"),
+    (INGRID, "do the kettles come in blue?"),
+    (CHLOE, "can I send back earbuds once opened?"),
+    (ELIF, "how long is the warranty on headphones"),
+    (GARETH, "what sizes does the Puddle rain jacket come in"),
+    (ABIGAIL, "how much is delivery to Scotland?"),
+    (PETER, "is the cast iron skillet dishwasher safe?"),
+    (PETER, "what happens if my parcel gets lost?"),
+    (ZHEN, "羽绒被可以机洗吗"),
+    (KEXIN, "三人帐篷多少钱"),
+    (HUIMIN, "行李箱保修多久"),
+    (MEI, "退货运费谁付"),
+    (JIE, "旅行袋有什么颜色"),
+    (INGRID, "how do refunds to a gift card work?"),
+    (CHLOE, "which courier do you use for France?"),
+    (ELIF, "what does express delivery cost"),
+    (GARETH, "is the canvas tent waterproof"),
+    (JIAWEI, "耳塞能退吗"),
+    (INGRID, "do you ship to Denmark"),
+    (ABIGAIL, "Is the linen duvet set available in white?"),
+    (CHLOE, "how heavy is the Tarn 28?"),
+    (PETER, "who pays for return postage?"),
+    (ZHEN, "订单满多少包邮"),
+    (HUIMIN, "哪些商品不能退"),
+]
+"""Asked by shoppers who have ordered the very thing: the catalog or a rule is meant all the same."""
 
 
 @pytest.fixture(scope="module")
@@ -242,3 +311,10 @@ def test_the_answer_holds_the_fact_asked_for(
     assert is_short(finished.text), finished.text
     sources = [question, *(f"{cite.title} {cite.text} {cite.source}" for cite in finished.citations)]
     assert facts_missing(finished.text, sources) == []
+
+
+@pytest.mark.parametrize(("shopper", "question"), NOT_ABOUT_ORDERS)
+def test_a_rule_or_a_product_is_asked_about_all_the_same(bot: ShopBot, shopper: str, question: str) -> None:
+    finished = ask(bot, shopper, question)
+    assert "LF-" not in finished.text, finished.text
+    assert not [cite for cite in finished.citations if cite.source.startswith("order:")]

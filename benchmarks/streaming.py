@@ -132,17 +132,18 @@ async def told(bot: ShopBot, asked: Asked) -> list[Said | Withheld]:
     return [event for event in events if isinstance(event, Said | Withheld)]
 
 
-async def questions_to_word(bot: ShopBot, count: int) -> list[Asked]:
-    """The first English development questions whose drafts the bot's model may word."""
-    assert bot.wording is not None
+async def questions_to_word(shop: Shop, store: Store, count: int) -> list[Asked]:
+    """The first English development questions whose drafts a model may word; approved answers and lists it may not."""
     rows = [row for name in FILES for row in read_questions(REPOSITORY / "benchmarks" / "answers" / f"{name}.jsonl")]
     found: list[Asked] = []
-    for row in rows:
-        if row.language == "en" and len(found) < count:
-            events = await events_of(bot, row.question, row.shopper_id)
-            [drafted] = [event for event in events if isinstance(event, Drafted)]
-            if bot.wording.fits(drafted.draft, "en"):
-                found.append(Asked(row.question, row.shopper_id, drafted.draft))
+    with scripted_server(lambda _: {"content": ""}) as server:
+        bot, _ = bots(shop, store, server.base_url, "scripted")
+        for row in rows:
+            if row.language == "en" and len(found) < count:
+                events = await events_of(bot, row.question, row.shopper_id)
+                [drafted] = [event for event in events if isinstance(event, Drafted)]
+                if drafted.worded_by == "scripted":
+                    found.append(Asked(row.question, row.shopper_id, drafted.draft))
     return found
 
 
@@ -157,10 +158,11 @@ def repeats_the_draft(request: dict[str, Any]) -> dict[str, Any]:
 
 async def over_http(shop: Shop, store: Store, questions: int, cuts: int) -> tuple[int, int]:
     """(streams that told the same as the whole answer, all streams)."""
+    every = await questions_to_word(shop, store, questions)
     with scripted_server(repeats_the_draft) as server:
         streamed, whole = bots(shop, store, server.base_url, "scripted")
         same = made = 0
-        for asked in await questions_to_word(whole, questions):
+        for asked in every:
             wanted = await told(whole, asked)
             for cut in range(cuts):
                 server.cut = cut_at_random(cut)
@@ -189,9 +191,7 @@ def bots(shop: Shop, store: Store, url: str, model: str) -> tuple[ShopBot, ShopB
 async def on_vllm(rows: Rows, shop: Shop, store: Store, server: Served, count: int) -> None:
     """Every question twice to the bare model and twice to the bot."""
     streamed, whole = bots(shop, store, server.url, server.name)
-    assert streamed.wording is not None
-    with scripted_server(lambda _: {"content": ""}) as idle:
-        asked = await questions_to_word(bots(shop, store, idle.base_url, "scripted")[0], count)
+    asked = await questions_to_word(shop, store, count)
     texts = [await _bare(streamed, one) for one in asked]
     same = sum("".join(pieces) == text for pieces, text in texts)
     rows.add("vLLM, bare model with passages: texts equal", f"{same} of {len(asked)}", f"{count}", same == count)

@@ -15,6 +15,7 @@ from benchmarks.streaming import (
     bots,
     cut_everywhere,
     over_http,
+    questions_to_word,
     repeats_the_draft,
     texts_of,
     told,
@@ -22,7 +23,7 @@ from benchmarks.streaming import (
 from shopbot.shop import Shop
 from shopbot.store import Store
 from shopbot.testing import scripted_server
-from shopbot.types import Draft, Said, Withheld
+from shopbot.types import Said, Withheld
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -67,15 +68,15 @@ def test_over_http_the_bot_tells_the_same_however_the_stream_is_cut(shop: Shop, 
 
 def test_what_the_model_invents_is_withheld_in_both_ways(shop: Shop, store: Store) -> None:
     """The comparison is of real events: something is said, and something is withheld."""
-    asked = Asked("How long do refunds take?", None, Draft(()))
 
-    async def both(url: str) -> list[list[Said | Withheld]]:
+    async def both(asked: Asked, url: str) -> list[list[Said | Withheld]]:
         return [await told(bot, asked) for bot in bots(shop, store, url, "scripted")]
 
+    [asked] = asyncio.run(questions_to_word(shop, store, 1))
     with scripted_server(repeats_the_draft) as server:
-        streamed, whole = asyncio.run(both(server.base_url))
+        streamed, whole = asyncio.run(both(asked, server.base_url))
         assert [bool(request.get("stream")) for request in server.requests] == [True, False]
     assert streamed == whole
-    assert any(isinstance(event, Said) for event in streamed)
+    assert "".join(event.text for event in streamed if isinstance(event, Said)) == asked.draft.text
     [withheld] = [event.text for event in streamed if isinstance(event, Withheld)]
     assert withheld == "It costs £999.99 [1]."

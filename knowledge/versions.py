@@ -47,7 +47,7 @@ def current(folder: Path) -> Path | None:
     """The serving version, None where nothing was ever ingested. Raises IndexRefused where the pointer leads nowhere."""
     try:
         name = (folder / "CURRENT").read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     version = folder / "versions" / name
     if not name or not (version / "manifest.json").is_file():

@@ -108,19 +108,14 @@ class Demo:
         tab.shown = number if 0 <= number < len(tab.exchanges) else tab.shown
         return self.view(tab)
 
-    def insights(self, tab: Tab) -> tuple[str, dict[str, Any]]:
-        """The insights page, and what its plot shows."""
+    def insights(self, tab: Tab) -> str:
+        """The insights page."""
         try:
             talks = conversations(self.bot.store)
         except ShopbotError as error:
-            return self.render("insights", tab, trouble=str(error)), {"visible": False}
+            return self.render("insights", tab, trouble=str(error))
         values = {"glance": self.glance, "talks": talks, "problems": self.shop.problems, "most": MOST_CONVERSATIONS}
-        words = self.words[tab.language]
-        rows = [[told(intent, words), count] for intent, count in talks["intents"].most_common(10)]
-        kinds = {"intent": "nominal", "turns": "quantitative"}  # gr.BarPlot takes its own form: no pandas is needed
-        data = {"columns": list(kinds), "data": rows, "datatypes": kinds, "mark": "bar"}
-        plot = {"value": data, "y_lim": [0, rows[0][1] + 1], "visible": True} if rows else {"visible": False}
-        return self.render("insights", tab, **values), plot
+        return self.render("insights", tab, **values)
 
     def language(self, wish: str) -> str:
         """The interface's language for a wish such as "zh-CN,zh;q=0.9"; English where it is none of ours."""
@@ -196,19 +191,17 @@ def build(demo: Demo) -> Any:
                 panel = gr.HTML(elem_id="panel", apply_default_css=False)
         with gr.Tab(words["insights"]) as insights_tab:
             figures = gr.HTML(elem_id="insights", apply_default_css=False)
-            plot = gr.BarPlot(x="intent", y="turns", title=words["intents"], height=260, x_label_angle=-30, sort="-y",
-                              x_title="", y_title="", elem_id="plot", buttons=[])  # fmt: skip
-        shown, labels = [tab, talk, panel], [language, brand, chat_tab, insights_tab, who, new, box, plot]
-        connect(demo, page, shown, labels, [figures, plot])
+        shown, labels = [tab, talk, panel], [language, brand, chat_tab, insights_tab, who, new, box]
+        connect(demo, page, shown, labels, figures)
     return page
 
 
-def connect(demo: Demo, page: Any, shown: list[Any], labels: list[Any], figures: list[Any]) -> None:
+def connect(demo: Demo, page: Any, shown: list[Any], labels: list[Any], figures: Any) -> None:
     """Which click goes to which handler. None of them is an endpoint for other programs."""
     import gradio as gr
 
     tab, talk, _ = shown
-    language, _, _, insights_tab, who, new, box, _ = labels
+    language, _, _, insights_tab, who, new, box = labels
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     idle: dict[str, Any] = {"submit_btn": True, "stop_btn": False}
 
@@ -235,17 +228,9 @@ def connect(demo: Demo, page: Any, shown: list[Any], labels: list[Any], figures:
     gr.on([who.input, new.click], restart, [tab, who], [*shown, box], cancels=[asking], **quiet)
     talk.like(thumbed, tab, shown, **quiet)
     talk.select(chosen, tab, shown, **quiet)
-    page.load(opened, None, [*shown, *labels, figures[0]], **quiet)
-    language.input(partial(relabelled, demo), [tab, language], [*shown, *labels, figures[0]], **quiet)
-    insights_tab.select(partial(counted, demo), tab, figures, **quiet)
-
-
-def counted(demo: Demo, tab: Tab) -> tuple[Any, ...]:
-    """The insights and their plot."""
-    import gradio as gr
-
-    html, plot = demo.insights(tab)
-    return html, gr.BarPlot(**plot)
+    page.load(opened, None, [*shown, *labels, figures], **quiet)
+    language.input(partial(relabelled, demo), [tab, language], [*shown, *labels, figures], **quiet)
+    insights_tab.select(demo.insights, tab, figures, **quiet)
 
 
 def relabelled(demo: Demo, tab: Tab, language: str) -> tuple[Any, ...]:
@@ -263,8 +248,7 @@ def relabelled(demo: Demo, tab: Tab, language: str) -> tuple[Any, ...]:
         gr.Dropdown(choices=demo.people(words), label=words["who"], interactive=True),
         gr.Button(words["new"], interactive=True),
         gr.Textbox(placeholder=words["ask"], label=words["ask"], interactive=True),
-        gr.BarPlot(title=words["intents"]),
-        demo.insights(tab)[0],
+        demo.insights(tab),
     )
 
 

@@ -141,9 +141,9 @@ def cases(folder: Path) -> list[Case]:
     return [
         Case("a return question", "How long do I have to return something?", "", "30 days", "policies/en/return"),
         Case("the same in Chinese", "退货期限是多久？", "", "30", "policies/zh/return"),
-        Case("an order's status", f"Where is my order {order.id}?", name, order.status, f"order:{order.id}"),
         Case("the cheapest in stock", "What is the cheapest tent in stock?", "", cheapest, "product:"),
         Case("the same in Chinese, again", "最便宜的有货的帐篷是哪款？", "", cheapest, "product:"),
+        Case("an order's status", f"Where is my order {order.id}?", name, order.status, f"order:{order.id}"),
     ]
 
 
@@ -188,7 +188,7 @@ def talk(browser: Browser, address: str, rows: Rows, troubles: Troubles) -> None
         who = ""
         for case in cases(SHOP):
             if case.who != who:
-                become(page, case.who or "Visitor")
+                become(page, case.who)
                 who = case.who
             said, good = right(ask(page, case.question), case)
             rows.add(f"{case.name}: {case.question}", said, f"says {case.says}, cites {case.source}…", good)

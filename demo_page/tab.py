@@ -77,15 +77,15 @@ class Exchange:
         return [event for event in self.events if type(event).__name__ == name]
 
     def uses(self, sentence: str) -> bool:
-        """Whether the answer says this sentence of a source."""
-        return _bare(sentence) in {_bare(said) for said in self._said()}
+        """Whether the answer says this sentence of a source; an approved answer is several sentences in one."""
+        return any(_bare(sentence) in _bare(said) for said in self._said())
 
     def marked(self, text: str) -> list[tuple[str, bool]]:
         """A source's text in pieces, those that the answer says marked True."""
         plain = re.sub(r"\*\*|__|`", "", text.strip())
         said = sorted({_bare(sentence) for sentence in self._said()} - {""}, key=len, reverse=True)
         pattern = "|".join(re.sub(r"(\\\s)+", r"\\s+", re.escape(sentence)) for sentence in said)
-        pieces = re.split(f"({pattern})", plain) if pattern else [plain]
+        pieces = re.split(f"((?:{pattern})[.。]?)", plain) if pattern else [plain]
         return [(piece, bool(place % 2)) for place, piece in enumerate(pieces) if piece]
 
     def _said(self) -> Sequence[str]:

@@ -20,7 +20,7 @@ from playwright.sync_api import Page, expect
 from benchmarks.demo_browser import ask, bring_index, chromium, opened, running_demo, type_and_send
 from shopbot.testing import ScriptedServer, scripted_server
 
-QUESTION = "How long do I have to return something?"
+QUESTION = "Is there a weight limit for PO boxes?"  # has no approved answer, which no model would word
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def page(demo: Demo) -> Iterator[Page]:
 
 
 def test_a_model_words_the_answer(page: Page) -> None:
-    assert "30 days" in ask(page, QUESTION).locator(".text").inner_text()
+    assert "15 kg" in ask(page, QUESTION).locator(".text").inner_text()
     assert "scripted" in page.locator("#panel section", has_text="Worded by").inner_text()
     expect(page.locator("#panel .held")).to_have_count(0)
 

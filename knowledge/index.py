@@ -10,7 +10,6 @@ import contextlib
 import errno
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -304,25 +303,24 @@ class _Chroma:
     """A folder of Chroma's, opened; `close` gives its file handles back. Raises OSError where there is no database to open."""
 
     def __init__(self, folder: Path, *, create: bool = False) -> None:
-        import chromadb
-        from chromadb.config import Settings
+        from chromadb.errors import ChromaError
 
         if not create and not (folder / "chroma.sqlite3").is_file():
             raise FileNotFoundError(errno.ENOENT, "no Chroma database there", str(folder))
-        self._copies = contextlib.ExitStack()
-        if not create and not os.access(folder, os.W_OK):
-            folder = _writable_copy(folder, Path(self._copies.enter_context(tempfile.TemporaryDirectory())))
-        try:
-            self._client = chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
-        except AttributeError as error:  # Chroma keeps a client that failed to start, and hands it out again
-            raise OSError(errno.EIO, "Chroma could not open it before", str(folder)) from error
-        try:
+        with contextlib.ExitStack() as opened:
+            try:
+                self._client = _client(folder)
+            except (ChromaError, AttributeError):  # AttributeError: a client that failed to start before is given again
+                if create:
+                    raise
+                # Chroma writes to its database even to read it: on a full or read-only disk it is read through a copy.
+                place = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+                self._client = _client(_writable_copy(folder, place))
+            opened.callback(self._client.close)
             self.collection: Any = (
                 self._create() if create else self._client.get_collection(COLLECTION, embedding_function=None)
             )
-        except BaseException:
-            self.close()
-            raise
+            self._opened = opened.pop_all()
 
     def _create(self) -> Any:
         # Below the threshold Chroma keeps the graph in its log and writes the graph's files anew at every opening: a
@@ -331,12 +329,18 @@ class _Chroma:
         return self._client.create_collection(COLLECTION, embedding_function=None, configuration=options)
 
     def close(self) -> None:
-        self._client.close()  # pyright: ignore[reportAttributeAccessIssue]
-        self._copies.close()
+        self._opened.close()
+
+
+def _client(folder: Path) -> Any:
+    import chromadb
+    from chromadb.config import Settings
+
+    return chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
 
 
 def _writable_copy(folder: Path, place: Path) -> Path:
-    """A copy of a folder of Chroma's that cannot be written to: Chroma writes to its database even to read it."""
+    """A copy of a folder of Chroma's, with permission to write to it."""
     copy = place / "chroma"
     shutil.copytree(folder, copy, copy_function=shutil.copyfile)
     for one in (copy, *copy.rglob("*")):

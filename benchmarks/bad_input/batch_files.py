@@ -22,7 +22,7 @@ def batch_cases() -> dict[str, list[Case | Scene]]:
     batch: list[Case | Scene] = [
         one("a line that is not JSON", lines(GOOD, '{"id": "b", '), where + ".*JSON.*A line is", quick=True),
         one("a line without turns", lines(GOOD, {"id": "b"}), where + "turns: Field required.*A line is"),
-        one("turns that are no list", lines(GOOD, {**GOOD, "turns": "hi"}), where + "turns: .*list"),
+        one("turns that are no list", lines(GOOD, {**GOOD, "turns": "hi"}), where + "turns: .*array"),
         one("an id that is no text", lines(GOOD, {**GOOD, "id": 5}), where + "id: .*string"),
         one("a list instead of an object", lines(GOOD, "[1]"), where + ".*object"),
         one("an unknown key", lines(GOOD, {**GOOD, "shoper_id": "ann"}), where + "shoper_id: .*A line is"),

@@ -124,7 +124,7 @@ def disk_full_at_turn(person: Person) -> Iterator[str]:
     with small_disk(home, 128 << 10):
         (home / "filler").write_bytes(bytes(shutil.disk_usage(home).free))
         said = "How long do refunds take?\n"
-        yield from faults(person.types("chat", *SHOP, typed=said), 1, "disk.*full")
+        yield from faults(person.types("chat", *SHOP, typed=said), 1, "disk|space")
         yield from faults(person.types(*ASK), 0, "7 working days")  # keeps nothing, so needs no room
         (home / "filler").unlink()
         yield from faults(person.types("chat", *SHOP, typed=said), 0, "7 working days")
@@ -224,11 +224,11 @@ def embedder_at_fault(person: Person, fault: str) -> Iterator[str]:
     """A folder of weights that is not whole is named with its fault, and the old index serves once it is mended."""
     from shopbot.weights import MINILM, resolve
 
-    folder = person.shop / "embedder"
+    folder, without = person.shop / "embedder", ("tokenizer.json", "vocab.txt", "model.safetensors")
     folder.mkdir()
     if fault != "empty":
         for file in resolve(MINILM, offline=True).path.iterdir():
-            if file.is_file() and not (fault == "tokenizer" and file.name in ("tokenizer.json", "vocab.txt")):
+            if file.is_file() and not (fault == "tokenizer" and file.name in without):
                 (folder / file.name).write_bytes(file.read_bytes()[:1_000_000])
     put(person.shop / "shop.toml", TOML + '[models]\nembedder = "embedder"\n')
     says = {

@@ -129,7 +129,7 @@ def empty_cases() -> list[Case]:
     bare = TOML.split("[parts]")[0]
     ask = ("ask", "How long do refunds take?")
     return [
-        Case("no parts: the bot says that it does not know", {"shop.toml": bare}, (r"help@fernhill\.example",), 0, ask, quick=True),
+        Case("no parts: the bot says that it does not know", {"shop.toml": bare}, (r"I do not find that .*a person",), 0, ask, quick=True),
         Case("no parts: an ingest", {"shop.toml": bare}, (r"0 passages",), 0),
         Case("every part empty", {"catalog.jsonl": "", "orders.jsonl": "", "shoppers.jsonl": "", "policies/refunds.md": "",
              "policies/delivery.md": ""}, (r"catalog\.jsonl: no usable rows", r"policies/refunds\.md:1: there is no text")),
@@ -186,7 +186,7 @@ def tools_cases() -> list[Case]:
             r"tools\.py:3: .*gift: annotate name"),
         one("a tool that ends the program", "import sys\nsys.exit(0)\n", r"tools\.py:2: .*exit"),
         one("a tool that wants what nobody provides", "from pathlib import Path\n" + start
-            + 'def gift(where: Path) -> str:\n    """Wrap it."""\n    return ""\n', r"tools\.py: .*gift.*Path"),
+            + 'def gift(where: Path) -> str:\n    """Wrap it."""\n    return ""\n', r"tool gift asks for a Path, which nobody provides"),
         Case("no tools.py", {"shop.toml": TOML + 'tools = "tools.py"\n'}, (r"shop\.toml:14: .*'tools\.py'",)),
     ]  # fmt: skip
 

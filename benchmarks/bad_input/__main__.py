@@ -9,6 +9,7 @@ names file and line or what to do next and is no stack trace, and afterwards the
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -64,6 +65,7 @@ def main(
         template = shutil.move(person.folder, person.folder.with_name("template"))
         for name, case in chosen:
             play(case, name, Path(template), rows)
+    gc.unfreeze()  # what `warm_up` froze; else torch's bindings complain at the end
     raise SystemExit(rows.finish(json_path))
 
 

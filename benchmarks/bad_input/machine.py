@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -47,17 +48,17 @@ def machine_scenes() -> dict[str, list[Scene]]:
     kills = [Scene(f"kill -9 during an ingest, {point}", partial(killed, point=point)) for point in points]
     return {
         "index": [
-            Scene("disk full during an ingest", partial(disk_full_at_ingest, mount=True), quick=True),
+            Scene("disk full during an ingest", disk_full_at_ingest, quick=True),
             Scene("files may not grow during an ingest", partial(disk_full_at_ingest, mount=False)),
             Scene("folder read-only, nothing to change", partial(read_only, changed=False)),
             Scene("folder read-only, documents changed", partial(read_only, changed=True)),
             Scene("another ingest holds the lock, nothing to change", partial(locked, changed=False)),
-            Scene("another ingest holds the lock, documents changed", partial(locked, changed=True), quick=True),
+            Scene("another ingest holds the lock, documents changed", partial(locked, changed=True)),
             Scene("made by another embedder", other_embedder),
             Scene("damaged", damaged),
             *kills,
         ],
-        "home": [Scene("disk full during a turn", disk_full_at_turn, quick=True)],
+        "home": [Scene("disk full during a turn", disk_full_at_turn)],
         "port": [
             Scene(
                 "in use: shopbot model serve", partial(port_in_use, command=("shopbot", "model", "serve")), quick=True
@@ -100,8 +101,19 @@ def small_disk(folder: Path, spare: int) -> Iterator[Path]:
         kept.rename(folder)
 
 
-def disk_full_at_ingest(person: Person, mount: bool) -> Iterator[str]:
-    """An ingest on a full disk is an error; the old index answers; with room again the next run finishes."""
+def can_mount() -> bool:
+    """Whether this process may mount a file system, as root usually may, but not in every container."""
+    with tempfile.TemporaryDirectory() as folder:
+        tried = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], check=False, capture_output=True)
+        return tried.returncode == 0 and subprocess.run(["umount", folder], check=True).returncode == 0
+
+
+def disk_full_at_ingest(person: Person, mount: bool = True) -> Iterator[str]:
+    """An ingest on a full disk is an error; the old index answers; with room again the next run finishes.
+
+    Without the right to mount a small disk, a limit on the size of files stands in for it.
+    """
+    mount = mount and can_mount()
     put(person.shop / "policies/engraving.md", ENGRAVING)
     index = person.kept / "index"
     with small_disk(index, 64 << 10) if mount else contextlib.nullcontext():

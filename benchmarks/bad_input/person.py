@@ -8,6 +8,7 @@ interpreter, as a terminal does.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
 import shutil
@@ -146,6 +147,8 @@ def warm_up() -> None:
     import shopbot.batch
     import shopbot.cli
     import shopbot.store  # noqa: F401
+
+    gc.freeze()  # else every child's first collection copies all that was loaded
 
 
 @contextlib.contextmanager

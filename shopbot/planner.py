@@ -87,6 +87,13 @@ _ORDER_WORD = re.compile(
     r"\b(?:orders?|parcels?|packages?|purchases?|deliver(?:y|ies)|shipments?)\b|订单|包裹|快递|单子", re.IGNORECASE
 )
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_UNIT = re.compile(r"[A-Za-z']+|[\u3400-\u9fff]")
+_FEW = 9
+"""Words of English, or characters of Chinese: no more point at what was said before without naming it."""
+_CONTINUES = 0.2
+"""The share of the shopper's own affairs from which such a few words are about the orders just talked of."""
+_OF_AN_ORDER = frozenset({"policy_cancellation", "policy_returns", "policy_exchanges"})
+"""Rules that are asked of an order just talked of: "can it be cancelled?"."""
 _FOLLOWING = re.compile(
     r"^\s*(?:and|or|what about|how about|what if|also|so|but)\b|^(?:那|那么|还有|如果)", re.IGNORECASE
 )
@@ -168,10 +175,18 @@ class HeadPlanner:
             return False
         if turn.shopper.is_visitor:
             return chances.is_own
+        if self._about_the_last_orders(question, turn) and (chances.own >= _CONTINUES or intent in _OF_AN_ORDER):
+            return True
         if intent in ORDER_INTENTS | WRITE_INTENTS:
             sure = question.guess.confidence >= 0.5
             return sure or bool(_OWN.search(text) or ("order_id" in turn.state and POINTING.search(text)))
         return chances.is_own
+
+    def _about_the_last_orders(self, question: Question, turn: LiveTurn) -> bool:
+        """A few words that name no thing, after an order was talked of: "what was in it?", "可以取消吗？"."""
+        short = len(_UNIT.findall(question.text)) <= _FEW
+        before = turn.state.get("last") == "orders" and not turn.calls  # not by an earlier question of this message
+        return short and before and not question.guess.intent.startswith("product_")
 
     def _about_account(self, question: Question) -> bool:
         guess = question.guess
@@ -238,7 +253,8 @@ class HeadPlanner:
         """The one order that is meant, or none where it could be several."""
         choice, text = self._choice(question, turn), question.text
         told = set(choice.evidence) - {"open", "refund", "code"}
-        if "order_id" in turn.state and not told and (POINTING.search(text) or _FOLLOWING.search(text)):
+        points = POINTING.search(text) or _FOLLOWING.search(text) or self._about_the_last_orders(question, turn)
+        if "order_id" in turn.state and not told and points:
             return [turn.state["order_id"]]
         if len(choice.orders) != 1 or (question.guess.intent == "order_list" and not told - {"status"}):
             return []
@@ -256,6 +272,8 @@ class HeadPlanner:
         match choice.evidence:
             case () | ("status",) if len(statuses) == 1 and (choice.evidence or question.guess.intent == "order_list"):
                 return {"status": statuses[0]}
+            case () if turn.state.get("order_ids") and self._about_the_last_orders(question, turn):
+                return {"order_ids": list(turn.state["order_ids"])}
             case ():
                 return {}
             case ("open",):

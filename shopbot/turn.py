@@ -67,6 +67,9 @@ class LiveTurn:
             return
         result: Mapping[str, Any] = call.result
         if order := result.get("order"):
-            self.state["order_id"] = order["order_id"]
-        if products := result.get("products"):
-            self.state["products"] = [product["product_id"] for product in products[:2]]
+            self.state["order_id"], self.state["last"] = order["order_id"], "orders"
+        elif orders := result.get("orders"):
+            self.state.pop("order_id", None)  # "it" is one of several now
+            self.state["order_ids"], self.state["last"] = [order["order_id"] for order in orders], "orders"
+        elif products := result.get("products"):
+            self.state["products"], self.state["last"] = [product["product_id"] for product in products[:2]], "products"

@@ -11,6 +11,8 @@ from shopbot.types import Citation, Draft, ToolCall, join_sentences
 
 MOST_ROWS = 5
 MOST_VERSIONS = 8
+FEW = 4
+"""So many versions are listed one by one, with price and stock."""
 
 View = Mapping[str, Any]
 """A product as `reads.product_view` gives it, with the variants that fit."""
@@ -115,16 +117,20 @@ def _stock_of(product: View, phrases: Phrases) -> list[str]:
         if one["stock"] is not None:
             return [phrases.line("in_stock_count", product=name, price=price, count=one["stock"])]
         return [phrases.line("in_stock", product=name, price=price)]
+    if all(one["stock"] is not None for one in here):
+        count = sum(one["stock"] for one in here)
+        head = phrases.line("in_stock_in_all", product=phrases.name(product), count=count)
+        return [head, *_versions(product, here, phrases, counted=True)]
     return [phrases.line("in_stock_some", product=phrases.name(product)), *_versions(product, here, phrases)]
 
 
-def _versions(product: View, variants: Sequence[View], phrases: Phrases) -> list[str]:
+def _versions(product: View, variants: Sequence[View], phrases: Phrases, counted: bool = False) -> list[str]:
     rows = [
         phrases.line(
             "product_row",
             product=phrases.version(product, variant, whole=False) or phrases.name(product),
             price=_price(variant, phrases),
-            stock=_stock(variant, phrases),
+            stock=phrases.line("row_count", count=variant["stock"]) if counted else _stock(variant, phrases),
         )
         for variant in variants[:MOST_VERSIONS]
     ]
@@ -134,7 +140,12 @@ def _versions(product: View, variants: Sequence[View], phrases: Phrases) -> list
 
 
 def _options(products: Sequence[View], found: View, phrases: Phrases) -> list[str]:
-    return [line for product in products[:2] for line in _options_of(product, found.get("options", ()), phrases)]
+    """The options of one or two products; where the price is asked as well and depends on them, the rows."""
+    lines: list[str] = []
+    for product in products[:2]:
+        lines += _options_of(product, found.get("options", ()), phrases)
+        lines += _price_of(product, phrases) if found.get("priced") else []
+    return lines
 
 
 def _options_of(product: View, asked: Sequence[str], phrases: Phrases) -> list[str]:
@@ -165,6 +176,8 @@ def _count(products: Sequence[View], found: View, phrases: Phrases) -> list[str]
     if len(products) > 1:
         return _listed(products, found, phrases)
     product = products[0]
+    if len(product["variants"]) == 1:
+        return _stock_of(product, phrases)
     available = sum(1 for variant in product["variants"] if variant["available"])
     return [
         phrases.line(
@@ -183,6 +196,7 @@ def _attribute(products: Sequence[View], found: View, phrases: Phrases) -> list[
         if values:
             value = phrases.listed(list(dict.fromkeys(values)))
             lines.append(phrases.line("attribute", product=phrases.name(product), name=name, value=value))
+            lines += _price_of(product, phrases) if found.get("priced") else []
     return lines or [phrases.line("no_fact", product=phrases.name(products[0]))]
 
 
@@ -192,13 +206,14 @@ def _compared(products: Sequence[View], found: View, phrases: Phrases) -> list[s
     lines = [_row(product, phrases) for product in two]
     lows = [_low(product) for product in two]
     if len(two) == 2 and None not in lows:
-        cheaper = two[0] if Decimal(lows[0] or 0) < Decimal(lows[1] or 0) else two[1]
+        first, second = (Decimal(low or 0) for low in lows)
+        cheaper, difference = (two[0] if first < second else two[1]), phrases.money(abs(first - second))
         lines.append(
             "\n"
             + (
                 phrases.line("same_price")
                 if lows[0] == lows[1]
-                else phrases.line("cheaper_is", product=_one_name(cheaper, phrases))
+                else phrases.line("cheaper_is", product=_one_name(cheaper, phrases), difference=difference)
             )
         )
     if differences := _differences(two, phrases):
@@ -230,17 +245,24 @@ def _listed(products: Sequence[View], found: View, phrases: Phrases) -> list[str
     if len(products) == 1:
         return _details(products[0], phrases)
     total = max(found.get("total", 0), len(products))
-    lines = [phrases.line("found_count", count=total), *(_row(product, phrases) for product in products[:MOST_ROWS])]
+    # What was dropped unsaid ("for my nephew") may have mattered, so these are not said to fit.
+    fits, told = found.get("all_fit", True), bool(found.get("relaxed"))
+    head = [phrases.line("found_count", count=total)] if fits else [] if told else [phrases.line("closest_products")]
+    lines = [*head, *(_row(product, phrases) for product in products[:MOST_ROWS])]
     if total > MOST_ROWS:
         lines.append(phrases.line("more_rows", count=total - MOST_ROWS))
     return lines
 
 
 def _details(product: View, phrases: Phrases) -> list[str]:
-    head = (
-        _price_of(product, phrases) if len(product["variants"]) == 1 else [_row(product, phrases).strip("\n- ") + "."]
-    )
-    return head if len(product["variants"]) == 1 else [*head, *_options_of(product, (), phrases)]
+    """One version, or the few that fit with price and stock, or the span of prices and the options."""
+    variants = product["variants"]
+    if len(variants) == 1:
+        return _price_of(product, phrases)
+    if len(variants) <= FEW and len({variant["price"] for variant in variants}) > 1:
+        head = phrases.line("these_versions", product=phrases.name(product))
+        return [head, *_versions(product, variants, phrases)]
+    return [_row(product, phrases).strip("\n- ") + ".", *_options_of(product, (), phrases)]
 
 
 def _row(product: View, phrases: Phrases) -> str:

@@ -31,11 +31,15 @@ def search_products(request: str, catalog: Catalog, product_ids: list[ProductId]
     """
     query = catalog.parse(request, detect_language(request))
     found = catalog.search(query, limit=MOST_ROWS, like=product_ids or ())
+    sold_out = query.in_stock and not any(variant.available for hit in found for variant in hit.variants)
+    asked = "stock" if sold_out and not query.aspect else query.aspect
     return {
-        "asked": "compare" if query.compare else query.sort or query.aspect or "list",
+        "asked": "compare" if query.compare else query.sort or asked or "list",
         "options": list(query.asked),
+        "priced": query.priced,
         "words": list(found.unknown),
-        "relaxed": [label for label in found.relaxed if catalog.is_wish(query, label)],
+        "relaxed": [label for label in found.relaxed if catalog.is_wish(query, label) and not sold_out],
+        "all_fit": not found.relaxed,
         "total": found.total,
         "products": [product_view(hit.product, hit.variants) for hit in found.hits],
         **(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from typing import Literal
 
+from shopbot.lookup.operators import pattern
 from shopbot.lookup.reading import Reading
 from shopbot.lookup.tokens import passed_over, split_measure, stem, stems
 
@@ -31,6 +32,8 @@ def aspect(reading: Reading) -> tuple[str | None, tuple[str, ...]]:
 
 def _plain_aspect(reading: Reading) -> str | None:
     found = reading.operators
+    if found.count and not found.options and pattern("left").search(reading.lowered):
+        return "stock"
     if found.count and not (found.stock and not found.options):
         return "count"
     if found.stock and (found.count or _is_particular(reading)):
@@ -102,5 +105,5 @@ def _counted(reading: Reading) -> list[str]:
     name = next((name for row, _, name in measures if rows[row]), None)
     if name is not None:
         return [name]
-    foreign = not reading.vocabulary.knows(word) and word not in passed_over()
+    foreign = not (reading.vocabulary.knows(word) or word in reading.vocabulary.phrases or word in passed_over())
     return [word] if parts is not None or foreign else []

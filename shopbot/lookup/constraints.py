@@ -20,7 +20,7 @@ Fit = NDArray[np.float32]
 IN_STOCK: dict[Language, str] = {"en": "in stock", "zh": "有货"}
 # How firmly a constraint holds on when not all can: the weakest is dropped first.
 THING, SKU = 20.0, 20.0
-_STOCK, _PRICE, _BRAND, _OPTION, _WITHOUT, _BOUND, _WORD, _TERM = 14.0, 12.0, 10.0, 8.0, 8.0, 7.0, 6.0, 4.0
+_PRICE, _BRAND, _OPTION, _WITHOUT, _STOCK, _BOUND, _WORD, _TERM = 12.0, 10.0, 8.0, 8.0, 7.5, 7.0, 6.0, 4.0
 _ALIKE = 6.0
 _WEAK = 0.6
 _CLOSE = 1e-4

@@ -18,8 +18,8 @@ class Properties:
 
     `details`: word → products by attributes and option names; `lacks`: word → products that say no to it;
     `option_rows`: word of an option's value → rows; `options`: name → value → rows; `measures`: unit → (row, amount,
-    name of the property); `told_values`: attributes' values in normal form. `names` maps the normal form of a
-    property's name to how the catalog writes it.
+    name of the property); `told_values`: attributes' values in normal form, and the last word of each (the "wool" of
+    "merino wool"). `names` maps the normal form of a property's name to how the catalog writes it.
     """
 
     def __init__(self, products: Sequence[Product], rows: Rows) -> None:
@@ -53,7 +53,7 @@ class Properties:
             return
         self.details.add(words, number)
         if plain not in YES:
-            self.told_values.add(" ".join(stems(value)))
+            self.told_values.update((" ".join(stems(value)), *stems(value)[-1:]))
             self.details.add((*grams(value), *_counted(name, value)), number)
             self._add_measures(rows, name, value)
 

@@ -27,9 +27,9 @@ class ProductQuery:
     limits of measures. `rank` orders by a measured property ("weight", "low"), `sort` by price.
 
     `aspect` says what is asked of the rows: "price", "stock", "options", "count", "attribute NAME", or None for the
-    rows themselves; `asked` the option names meant by "options". `compare` holds one query for each side of a
-    comparison. `unknown` are words that name nothing here; `alike` maps a word that the catalog does not hold to the
-    kind it was taken for ("mobile" to "telephone").
+    rows themselves; `asked` the option names meant by "options"; `priced` that the price is asked as well. `compare`
+    holds one query for each side of a comparison. `unknown` are words that name nothing here; `alike` maps a word that
+    the catalog does not hold to the kind it was taken for ("mobile" to "telephone").
     """
 
     text: str = ""
@@ -50,6 +50,7 @@ class ProductQuery:
     rank: tuple[str, Literal["low", "high"]] | None = None
     aspect: str | None = None
     asked: tuple[str, ...] = ()
+    priced: bool = False
     compare: tuple[ProductQuery, ...] = ()
     unknown: tuple[str, ...] = ()
     alike: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -86,6 +86,7 @@ class Reader:
             rank=rank(reading),
             aspect=asked,
             asked=options,
+            priced=found.price,
             unknown=tuple(reading.unknown),
             alike=reading.alike,
         )

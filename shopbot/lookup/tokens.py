@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 CJK = "\u3400-\u9fff"
 _TOKEN = re.compile(rf"\d+(?:[.,]\d+)+[a-z]*|[a-z0-9]+|[{CJK}]")
-_SPELT = re.compile(r"\b(?:one|two|three|four|five|six|seven|eight|ten|twelve)[\s-]")
+_SPELT = re.compile(r"\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|hundred|thousand)[\s-]")
 _DIGIT = re.compile(r"\d")
 # What is left of a word after its apostrophe says nothing, and would read as a size ("I'm", "it's").
 _CLITIC = re.compile(r"(?<=[a-z])['\u2019\u02bc](?:s|m|t|ve|ll|re|d)\b")
@@ -30,8 +30,12 @@ _DIGITS_EN = {
     "six": 6,
     "seven": 7,
     "eight": 8,
+    "nine": 9,
     "ten": 10,
+    "eleven": 11,
     "twelve": 12,
+    "hundred": 100,
+    "thousand": 1000,
 }
 NUMBER_ZH = f"[{''.join(_DIGITS_ZH)}{''.join(_SCALES_ZH)}]+"
 
@@ -108,6 +112,9 @@ _SPELLINGS = {
     "cancelling": "canceling",
     "woollen": "wool",
     "woolen": "wool",
+    "woolly": "wool",
+    "wooden": "wood",
+    "golden": "gold",
 }
 
 

@@ -88,7 +88,7 @@ _ORDER_WORD = re.compile(
 )
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _UNIT = re.compile(r"[A-Za-z']+|[\u3400-\u9fff]")
-_FEW = 9
+_FEW = 6
 """Words of English, or characters of Chinese: no more point at what was said before without naming it."""
 _CONTINUES = 0.2
 """The share of the shopper's own affairs from which such a few words are about the orders just talked of."""

@@ -47,7 +47,7 @@ from benchmarks.talk import (
 )
 from shopbot.bot import ShopBot, Splice
 from shopbot.local_chat import LocalChat
-from shopbot.prompts import data, render, trim
+from shopbot.prompts import MARK, data, render, trim
 from shopbot.shop import Shop
 from shopbot.store import Store
 from shopbot.types import Draft, Drafted, Event, Finished, Passage, Said, Shopper
@@ -237,20 +237,15 @@ def with_pending(conversation: Sequence[Told], wording: Wording, model: Listener
         Passage(str(n), text, "handbook.md", question)
         for n, (question, text) in enumerate(long_passages(size.passage // 5))
     ]
+    cut = [replace(passage, text=MARK) for passage in passages]
     for place in range(0, len(conversation), size.looks):
         told = conversation[place]
-        whole = render(
-            system=wording.system,
-            turns=_said(conversation[:place]),
-            passages=passages,
-            draft=told.draft,
-            question=told.turn.text,
-            pending=PENDING,
-        )
-        kept = trim(whole, prompts.budget, model.count_tokens)
+        newest = {"draft": told.draft, "question": told.turn.text, "pending": PENDING}
+        whole = render(system=wording.system, turns=_said(conversation[:place]), passages=passages, **newest)
         needs = wanted(told.draft, told.turn.text, len(passages)) | {"what is pending": PENDING}
-        if not wording.fits(told.draft, "en"):
-            del needs["draft"]  # a list is never worded, and may alone be longer than a window
+        if model.count_tokens(render(system=wording.system, passages=cut, **newest)) > prompts.budget:
+            del needs["draft"]  # a list of orders may alone be longer than a window: then it is cut, and nothing else
+        kept = trim(whole, prompts.budget, model.count_tokens)
         prompts.check(kept[-1]["content"], kept, whole, needs)
     return prompts
 

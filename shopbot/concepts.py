@@ -18,7 +18,6 @@ _MOST = 4
 """Concepts that lend their words to one question; more would drown it."""
 
 
-@cache
 def formal_words(text: str, language: Language) -> tuple[str, ...]:
     """The words that policies use for what a question says in other words, most of it matched first; some may be none.
 

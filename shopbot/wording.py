@@ -8,6 +8,7 @@ where the model fails.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from shopbot.grounding import Gate, covers, unsupported
 from shopbot.models import count_tokens
 from shopbot.prompts import STOPS, render, to_langchain, trim
 from shopbot.types import Draft, Event, Language, Passage, Said, Withheld
+
+log = logging.getLogger(__name__)
 
 SPARE_SENTENCES = 1
 """A model may use so many sentences more than the draft has."""
@@ -80,8 +83,11 @@ class Wording:
                 left = still_left
                 said.append(sentence)
                 yield Said(spaced(said))
-        except ModelError as error:
-            yield Withheld("", str(error))
+        except Exception as error:
+            # Whatever a shop's own chat model raises must not cost the shopper the answer: the draft stands already.
+            if not isinstance(error, ModelError):
+                log.exception("the chat model failed")
+            yield Withheld("", str(error) or type(error).__name__)
         for sentence in left:
             said.append(sentence)
             yield Said(spaced(said))

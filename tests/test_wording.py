@@ -90,6 +90,12 @@ def test_a_model_that_is_down_leaves_the_draft_and_its_reason() -> None:
     assert [one.reason for one in withheld] == ["the server is down"]
 
 
+def test_a_chat_model_of_the_shops_own_that_fails_in_its_own_way_leaves_the_draft() -> None:
+    text, withheld = word(RuntimeError("out of luck"))
+    assert text == DRAFT.text
+    assert [one.reason for one in withheld] == ["out of luck"]
+
+
 def test_the_room_for_an_answer_is_what_our_models_may_write() -> None:
     """A prompt cut to the window beside less than that would be refused by a server."""
     served = vllm_chat("http://127.0.0.1:1/v1", "m")

@@ -92,13 +92,12 @@ def _facts(order: Record, question: str, phrases: Phrases) -> list[str]:
 def _whole(order: Record, phrases: Phrases) -> list[str]:
     """What an order is as a whole, where it cannot be told what is asked."""
     contents = phrases.line("items_total", items=_listed(order["items"], phrases), amount=phrases.money(order["total"]))
-    return [*_under_way(order, phrases), contents, phrases.line("goes_to", address=order["address"])]
+    return [*_under_way(order, phrases), contents, *_address(order, "", phrases)]
 
 
 def _under_way(order: Record, phrases: Phrases) -> list[str]:
     """Who brings an order that is on its way."""
-    is_over = any(day in order for day in _OVER)
-    return [] if is_over or not order["tracking"] else _tracking(order, "", phrases)
+    return [] if _is_over(order) or not order["tracking"] else _tracking(order, "", phrases)
 
 
 def _missing(order: Record, question: str, phrases: Phrases) -> list[str]:
@@ -108,8 +107,13 @@ def _missing(order: Record, question: str, phrases: Phrases) -> list[str]:
         ("unkept" in asked, "not_kept"),
         (bool(days) and not any(day in order for day in days), "no_day"),
         ("carrier" in asked and bool(order["tracking"]) and not order["carrier"], "no_carrier"),
+        ("address" in asked and not order["address"], "no_address"),
     ]
     return [phrases.line(line) for is_so, line in gone if is_so]
+
+
+def _is_over(order: Record) -> bool:
+    return any(day in order for day in _OVER)
 
 
 def _status(order: Record, phrases: Phrases) -> str:
@@ -120,7 +124,7 @@ def _status(order: Record, phrases: Phrases) -> str:
 
 def _dates(order: Record, phrases: Phrases) -> str:
     """The dates that matter for the status: a delivered order is not expected any more."""
-    done = {"expected_on"} if any(day in order for day in _OVER) else set[str]()
+    done = {"expected_on"} if _is_over(order) else set[str]()
     return phrases.inner(
         [phrases.line(name, day=phrases.day(order[name])) for name in _DATES if name in order and name not in done]
     )
@@ -236,7 +240,7 @@ def _movements(order: Record, kind: str, line: str, phrases: Phrases) -> str:
 
 def _tracking(order: Record, question: str, phrases: Phrases) -> list[str]:
     if not order["tracking"]:
-        return [phrases.line("no_tracking")]
+        return [phrases.line("no_tracking_kept" if _is_over(order) else "no_tracking")]
     numbers = phrases.listed(order["tracking"])
     if order["carrier"]:
         return [phrases.line("tracking_with", carrier=order["carrier"], numbers=numbers)]
@@ -248,7 +252,7 @@ def _service(order: Record, question: str, phrases: Phrases) -> list[str]:
 
 
 def _address(order: Record, question: str, phrases: Phrases) -> list[str]:
-    return [phrases.line("goes_to", address=order["address"])]
+    return [phrases.line("goes_to", address=order["address"])] if order["address"] else []
 
 
 _LINES: Mapping[str, Callable[[Record, str, Phrases], list[str]]] = {

@@ -141,10 +141,10 @@ def my_account(shopper: Shopper, data: ShopData) -> dict[str, Any]:
     }
 
 
-def order_view(order: Order, account: Account | None, data: ShopData | None = None) -> dict[str, Any]:
+def order_view(order: Order, account: Account | None, data: ShopData) -> dict[str, Any]:
     """An order as JSON; money as decimal strings, dates as ISO days, payment methods in words.
 
-    `data` adds the names of its products in other languages, and what is wanted in exchange.
+    `data` tells the names of its products in other languages, and what is wanted in exchange.
     """
     items = {item.sku: item for item in order.items}
     return {
@@ -177,8 +177,8 @@ def order_view(order: Order, account: Account | None, data: ShopData | None = No
 ORDER_DATES = ("placed_on", "shipped_on", "expected_on", "delivered_on", "cancelled_on", "returned_on")
 
 
-def _item_view(item: OrderItem, data: ShopData | None) -> dict[str, Any]:
-    product = data.product(item.product_id) if data is not None else None
+def _item_view(item: OrderItem, data: ShopData) -> dict[str, Any]:
+    product = data.product(item.product_id)
     return {
         "name": item.name,
         "names": dict(product.names) if product is not None else {},
@@ -190,9 +190,9 @@ def _item_view(item: OrderItem, data: ShopData | None) -> dict[str, Any]:
     }
 
 
-def _wanted(item: OrderItem, sku: str, data: ShopData | None) -> dict[str, Any] | None:
+def _wanted(item: OrderItem, sku: str, data: ShopData) -> dict[str, Any] | None:
     """The version of the same product that is wanted in exchange."""
-    product = data.product(item.product_id) if data is not None else None
+    product = data.product(item.product_id)
     variants = product.variants if product is not None else ()
     return next((_variant_view(variant) for variant in variants if variant.sku == sku), None)
 

@@ -64,7 +64,7 @@ def done(tool: str, result: Any, **arguments: Any) -> ToolCall:
 def order_call(data: ShopData, order_id: str) -> ToolCall:
     order = data.order(order_id)
     assert order is not None
-    return done("get_order", {"order": order_view(order, data.account(order.shopper_id))})
+    return done("get_order", {"order": order_view(order, data.account(order.shopper_id), data)})
 
 
 def own_call(data: ShopData, tool: str, shopper_id: str) -> ToolCall:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from shopbot import Shop
 from shopbot.bot import ShopBot
 from shopbot.compose import MOST_SENTENCES, MOST_WORDS, count_words
+from shopbot.compose_orders import compose_order
 from shopbot.grounding import Gate, facts_missing
+from shopbot.phrases import Phrases
+from shopbot.reads import order_view
 from shopbot.store import Store
-from shopbot.types import Finished, Shopper
+from shopbot.types import Finished, Shopper, ToolCall
 
 INGRID, CHLOE, ELIF = "ingrid_dahl_026", "chloe_lambert_011", "elif_kaya_040"
 GARETH, ABIGAIL, PETER = "gareth_llewellyn_025", "abigail_norris_152", "peter_novak_110"
@@ -318,3 +322,22 @@ def test_a_rule_or_a_product_is_asked_about_all_the_same(bot: ShopBot, shopper: 
     finished = ask(bot, shopper, question)
     assert "LF-" not in finished.text, finished.text
     assert not [cite for cite in finished.citations if cite.source.startswith("order:")]
+
+
+@pytest.mark.parametrize(
+    ("question", "told"),
+    [
+        ("which address does it go to?", "Our records of this order hold no address."),
+        ("what is the tracking number?", "Our records of this order hold no tracking number."),
+        ("tell me about it", "delivered"),
+    ],
+)
+def test_what_the_record_lacks_is_said_to_be_missing(sample_shop: Shop, question: str, told: str) -> None:
+    delivered = next(
+        order for order in map(sample_shop.data.order, sample_shop.data.orders) if order and order.delivered_on
+    )
+    bare = replace(delivered, address={}, tracking=())
+    call = ToolCall("get_order", {}, "done", {"order": order_view(bare, None, sample_shop.data)})
+    draft = compose_order(call, question, Phrases("en", "Larkfield", "GBP"))
+    assert told in draft.text
+    assert "address is ." not in draft.text

@@ -47,7 +47,6 @@ class Known:
     """The approved answer nearest to a question; `is_sure` if it may be given as it is."""
 
     approved: Approved
-    likeness: float
     is_sure: bool
 
 
@@ -77,7 +76,7 @@ class AnswerBank:
             return None
         sure = bool(likeness[best] >= SURE + margin)
         entry = self._entries[int(self._of[best])]
-        return Known(entry, float(likeness[best]), sure) if entry.holds_on(day) else None
+        return Known(entry, sure) if entry.holds_on(day) else None
 
 
 def wordings(entries: Sequence[Approved]) -> list[str]:

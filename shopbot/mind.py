@@ -1,6 +1,7 @@
 """Reads messages and finds passages: the two stages of a turn that need the embedder.
 
-One encoding a turn: all questions of a message, and their masked forms, go through the embedder in one batch.
+One encoding a turn: all questions of a message, as said, masked and in the words of the trade, go through the embedder in
+one batch.
 """
 
 from __future__ import annotations

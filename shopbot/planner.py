@@ -102,21 +102,18 @@ _FOLLOWING = re.compile(
 class HeadPlanner:
     """Plans from the intent of each question, the words of the catalog, and the ids of the shop.
 
-    `tools` are the names that exist: a write intent whose tool is missing is answered with what the policy says.
-    `today` is the shop's day; without it "yesterday" and "last month" do not tell an order.
+    What is to be done is answered with what the policy says. `today` is the shop's day; without it "yesterday" and "last month" do not tell an order.
     """
 
     def __init__(
         self,
         catalog: Catalog,
         data: ShopData,
-        tools: Sequence[str],
         today: Callable[[], date] | None = None,
     ) -> None:
         self._catalog = catalog
         self._today = today
         self._data = data
-        self._tools = frozenset(tools)
         self._order_ids = id_pattern(list(data.orders))
         self._people = _people(data)
 

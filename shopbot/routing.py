@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from shopbot.catalog import ProductQuery
 from shopbot.turn import Question
 
-# What each sign adds to a family's share. Set on the development questions of two shops (benchmarks/answers): of 335
-# questions about products or rules, 15 go the wrong way.
+# What each sign adds to a family's share. Set on the development questions of two shops (benchmarks/answers).
 _NAMED = 0.15
 _ALIKE = 0.1
 _OPERATED = 0.25

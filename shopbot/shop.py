@@ -257,7 +257,7 @@ class Shop:
         chat = self._chat(model) if "model" in (planner, wording) else None
         system = self._system(splices)
         plans = (
-            HeadPlanner(self.catalog, data, [tool.name for tool in toolbox.tools], lambda: clock().date())
+            HeadPlanner(self.catalog, data, lambda: clock().date())
             if planner == "head" or chat is None
             else ModelPlanner(chat, toolbox.tools, system)
         )
@@ -380,17 +380,3 @@ def _resolvers(data: ShopData) -> dict[str, Resolver]:
         return product_id if data.product(product_id) is not None else None
 
     return {"order": order, "product": product}
-
-
-def _load(name: str, path: Path) -> None:
-    """Run a file of Python as the module `name`. Raises ShopError (file, line, what) where it does not run."""
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    sys.modules[name] = module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]  # half a module has half of the tools
-        own = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-        line = error.lineno if isinstance(error, SyntaxError) else own[-1] if own else 1
-        raise ShopError(f"{path}:{line}: {type(error).__name__}: {error}") from error

@@ -72,7 +72,7 @@ def brief(steps: Sequence[Step]) -> list[tuple[str, Any]]:
 
 @pytest.fixture(scope="module")
 def heads(fake_shop: Shop) -> HeadPlanner:
-    return HeadPlanner(fake_shop.catalog, fake_shop.data, [tool.name for tool in READ_TOOLS])
+    return HeadPlanner(fake_shop.catalog, fake_shop.data)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_the_shoppers_own_records_are_read(
 def test_several_open_orders_are_all_shown(fake_shop: Shop) -> None:
     data = fake_shop.data.copy()
     data.orders["FS-1001"]["status"] = "shipped"
-    steps = plan(HeadPlanner(fake_shop.catalog, data, []), turn_of(question("where is my order?", "order_status")))
+    steps = plan(HeadPlanner(fake_shop.catalog, data), turn_of(question("where is my order?", "order_status")))
     assert brief(steps) == [("list_orders", {"open": True})]
 
 

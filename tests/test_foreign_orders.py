@@ -15,14 +15,6 @@ from shopbot.store import Store
 from shopbot.tools import Toolbox
 from shopbot.types import Shopper, ToolCall
 
-ROOT = Path(__file__).resolve().parent.parent
-
-
-@pytest.fixture(scope="module")
-def shop() -> Iterator[Shop]:
-    with Shop.open(ROOT / "sample_shop") as opened:
-        yield opened
-
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
@@ -31,43 +23,43 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def trusting(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def trusting(sample_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tool layer takes whoever owns the order that is named for the one who asks."""
     checked = Toolbox.call
 
     def call(self: Toolbox, name: str, arguments: Mapping[str, Any], shopper: Shopper, call_id: str = "") -> ToolCall:
-        order = shop.data.order(str(arguments.get("order_id")))
+        order = sample_shop.data.order(str(arguments.get("order_id")))
         return checked(self, name, arguments, shopper if order is None else Shopper(order.shopper_id), call_id)
 
     monkeypatch.setattr(Toolbox, "call", call)
 
 
 @pytest.mark.usefixtures("trusting")
-def test_without_ownership_the_words_are_enough(shop: Shop, store: Store) -> None:
-    assert asyncio.run(by_words(shop.bot(store=store), cases(shop, 1))).shown > 5
+def test_without_ownership_the_words_are_enough(sample_shop: Shop, store: Store) -> None:
+    assert asyncio.run(by_words(sample_shop.bot(store=store), cases(sample_shop, 1))).shown > 5
 
 
 @pytest.mark.usefixtures("trusting")
-def test_without_ownership_an_obedient_model_shows_it(shop: Shop, store: Store) -> None:
-    assert asyncio.run(by_obedient_model(shop, store, cases(shop, 1))).shown > 3
+def test_without_ownership_an_obedient_model_shows_it(sample_shop: Shop, store: Store) -> None:
+    assert asyncio.run(by_obedient_model(sample_shop, store, cases(sample_shop, 1))).shown > 3
 
 
-def test_with_it_nothing_is_shown(shop: Shop, store: Store) -> None:
-    words = asyncio.run(by_words(shop.bot(store=store), cases(shop, 1)))
-    obedient = asyncio.run(by_obedient_model(shop, store, cases(shop, 1)))
+def test_with_it_nothing_is_shown(sample_shop: Shop, store: Store) -> None:
+    words = asyncio.run(by_words(sample_shop.bot(store=store), cases(sample_shop, 1)))
+    obedient = asyncio.run(by_obedient_model(sample_shop, store, cases(sample_shop, 1)))
     assert (words.shown, obedient.shown) == (0, 0)
     assert (words.calls, obedient.calls) > (5, 5)
 
 
-def test_every_tool_is_attacked(shop: Shop) -> None:
-    [case] = cases(shop, 1)
-    tools = {tool.name for tool in shop.toolbox(shop.data).tools}
+def test_every_tool_is_attacked(sample_shop: Shop) -> None:
+    [case] = cases(sample_shop, 1)
+    tools = {tool.name for tool in sample_shop.toolbox(sample_shop.data).tools}
     assert tools | {"look_up"} == {tool for tool, _ in calls_with_foreign_ids(case)}
 
 
-def test_a_forced_call_can_hold_the_foreign_ids_only(shop: Shop) -> None:
-    [case] = cases(shop, 1)
-    for tool in shop.toolbox(shop.data).tools:
+def test_a_forced_call_can_hold_the_foreign_ids_only(sample_shop: Shop) -> None:
+    [case] = cases(sample_shop, 1)
+    for tool in sample_shop.toolbox(sample_shop.data).tools:
         function = forced_function(tool.openai_schema["function"], case)
         parameters = function["parameters"]
         assert function["strict"] is True

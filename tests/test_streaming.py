@@ -25,14 +25,6 @@ from shopbot.store import Store
 from shopbot.testing import scripted_server
 from shopbot.types import Said, Withheld
 
-ROOT = Path(__file__).resolve().parent.parent
-
-
-@pytest.fixture(scope="module")
-def shop() -> Iterator[Shop]:
-    with Shop.open(ROOT / "sample_shop") as opened:
-        yield opened
-
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
@@ -40,8 +32,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def test_the_same_sentences_wherever_the_shop_s_texts_are_cut(shop: Shop) -> None:
-    fell = cut_everywhere(texts_of(shop), 400)
+def test_the_same_sentences_wherever_the_shop_s_texts_are_cut(sample_shop: Shop) -> None:
+    fell = cut_everywhere(texts_of(sample_shop), 400)
     assert fell["streams"] >= 400
     assert all(fell[kind] > 20 for kind in SPECIAL)
 
@@ -62,17 +54,17 @@ def test_a_gate_that_cuts_too_early_is_found_out() -> None:
         cut_everywhere(MARKED, 200, hasty)
 
 
-def test_over_http_the_bot_tells_the_same_however_the_stream_is_cut(shop: Shop, store: Store) -> None:
-    assert asyncio.run(over_http(shop, store, questions=2, cuts=5)) == (10, 10)
+def test_over_http_the_bot_tells_the_same_however_the_stream_is_cut(sample_shop: Shop, store: Store) -> None:
+    assert asyncio.run(over_http(sample_shop, store, questions=2, cuts=5)) == (10, 10)
 
 
-def test_what_the_model_invents_is_withheld_in_both_ways(shop: Shop, store: Store) -> None:
+def test_what_the_model_invents_is_withheld_in_both_ways(sample_shop: Shop, store: Store) -> None:
     """The comparison is of real events: something is said, and something is withheld."""
 
     async def both(asked: Asked, url: str) -> list[list[Said | Withheld]]:
-        return [await told(bot, asked) for bot in bots(shop, store, url, "scripted")]
+        return [await told(bot, asked) for bot in bots(sample_shop, store, url, "scripted")]
 
-    [asked] = asyncio.run(questions_to_word(shop, store, 1))
+    [asked] = asyncio.run(questions_to_word(sample_shop, store, 1))
     with scripted_server(repeats_the_draft) as server:
         streamed, whole = asyncio.run(both(asked, server.base_url))
         assert [bool(request.get("stream")) for request in server.requests] == [True, False]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +68,9 @@ def test_a_forced_call_can_hold_the_foreign_ids_only(sample_shop: Shop) -> None:
         assert set(parameters["required"]) == set(parameters["properties"])
         assert case.owner.id in str(parameters)
         assert len(parameters["properties"]) == 1 or case.order.id in str(parameters)
+
+
+def test_a_postcode_in_the_digits_of_a_time_is_not_shown_and_one_in_a_text_is(sample_shop: Shop) -> None:
+    case = replace(cases(sample_shop, 1)[0], hidden=("9771",))
+    assert not case.is_shown("timings={'understand': 65.05}, milliseconds=145.96905799771775", "")
+    assert case.is_shown("The address is 3 Hill Road, 9771, costs 12.50", "")

@@ -29,7 +29,9 @@ def compose_products(call: ToolCall, phrases: Phrases) -> Draft:
     if found.get("relaxed"):
         sentences = [phrases.line("relaxed", what=phrases.joined(found["relaxed"])), *sentences]
     rows = Citation(f"tool:{call.name}", join_sentences(sentences))  # counts and rows: what no one product says
-    cited = tuple(cite_product(product, phrases) for product in products[:MOST_ROWS])
+    seen = [*products, *([found["cheaper_sold_out"]] if found.get("cheaper_sold_out") else [])]
+    named = [product for product in seen if phrases.name(product) in rows.text][: MOST_ROWS + 1]
+    cited = tuple(cite_product(product, phrases) for product in named)
     answered = sentences[-1] != phrases.line("no_fact", product=phrases.name(products[0]))
     return Draft(tuple(sentences), (*cited, rows), answered=answered)
 

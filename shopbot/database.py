@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -30,6 +31,7 @@ VERSION_TABLE = "shopbot_version"
 MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_SECONDS = 10
 """How long a write waits for the write of another process before it is an error."""
+_WAL_TRIES = 100
 
 
 # ---------------------------------------------------------------- opening
@@ -89,13 +91,22 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
     # The driver must not open transactions on its own: it would begin them without the write lock, and a read that
     # turns into a write then fails at once instead of waiting its turn.
     connection.isolation_level = None
-    for setting in (
-        f"busy_timeout = {BUSY_SECONDS * 1000}",
-        "journal_mode = WAL",
-        "synchronous = NORMAL",
-        "foreign_keys = ON",
-    ):
+    for setting in (f"busy_timeout = {BUSY_SECONDS * 1000}", "synchronous = NORMAL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {setting}").close()
+    _use_wal(connection)
+
+
+def _use_wal(connection: Any) -> None:
+    # Two processes that make one new file WAL at once would wait for each other for ever, so SQLite refuses one of them
+    # at once, whatever the busy timeout says. Once the other is through there is nothing left to change.
+    for left in reversed(range(_WAL_TRIES)):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").close()
+            return
+        except sqlite3.OperationalError as problem:
+            if not left or "is locked" not in str(problem):
+                raise
+            time.sleep(0.02)
 
 
 @contextmanager

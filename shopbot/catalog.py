@@ -71,6 +71,11 @@ class Catalog:
         """The words of this catalog."""
         return Vocabulary(self.products, self._synonyms)
 
+    @property
+    def unmatched_synonyms(self) -> Sequence[str]:
+        """The shop's own words whose meaning names nothing in this catalog."""
+        return self.vocabulary.unmatched_synonyms
+
     @cached_property
     def _reader(self) -> Reader:
         return Reader(self.vocabulary, self._known, self._similar, self._languages)

@@ -130,12 +130,19 @@ class Shop:
     def catalog(self) -> Catalog:
         """The products and the queries over them; words that it does not hold are matched through the embedder."""
         embedder = self.embedder
-        return Catalog(
+        catalog = Catalog(
             self.data.all_products(),
             similar=lambda words: embedder.embed_array(words, query=True),
             known=embedder.words,
             languages=tuple(language for language in LANGUAGES if embedder.reads(language)),
+            synonyms=self.config.synonyms,
         )
+        self.problems.extend(
+            f"shop.toml: [synonyms] {word} = {self.config.synonyms[word]!r}: no category and no product is called so; "
+            "write words that the catalog holds"
+            for word in (catalog.unmatched_synonyms if self.config.synonyms else ())
+        )
+        return catalog
 
     @cached_property
     def index(self) -> KnowledgeIndex:

@@ -76,10 +76,18 @@ class Vocabulary:
         for table in (self.properties.attribute_names, self.properties.option_names):
             for phrase, written in table.items():
                 self._enter(phrase, Entry("attribute", phrase, NOTHING, sorted(written)[0]))
-        for word, meant in synonyms.items():
-            for entry in tuple(self.phrases.get(" ".join(stems(meant)), ())):
-                self._enter(" ".join(stems(word)), entry)
+        self.unmatched_synonyms = [word for word, meant in synonyms.items() if not self._enter_synonym(word, meant)]
         self._enter_translations()
+
+    def _enter_synonym(self, word: str, meant: str) -> bool:
+        """Let a word name what another names: a phrase of the catalog, or else the products with its words in them."""
+        words = stems(meant)
+        entries = tuple(self.phrases.get(" ".join(words), ()))
+        if not entries and (named := self.named_with(words)).size:
+            entries = (Entry("kind", meant, named),)
+        for entry in entries:
+            self._enter(" ".join(stems(word)), entry)
+        return bool(entries)
 
     def _enter(self, phrase: str, entry: Entry) -> None:
         if not phrase:

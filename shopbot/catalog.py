@@ -109,7 +109,12 @@ class Catalog:
         if scope is None:
             return SearchResult(unknown=query.unknown or query.terms)
         bare = not (query.products or query.categories)
-        fit, relaxed, share = firmest(scope, constraints(query, self.vocabulary), 0.0 if bare else THING)
+        held = constraints(query, self.vocabulary)
+        fit, relaxed, share = firmest(scope, held, 0.0 if bare else THING)
+        if query.categories and any(label in (*query.words, *query.terms) for label in relaxed):
+            wider = firmest(self._kin_of(scope), held, THING)
+            if not wider[1]:  # what is like them has it: earbuds, where no headphones do
+                fit, relaxed, share = wider[0], query.categories[-1:], wider[2]
         if not fit.any() or (bare and share < _LEAST_SHARE):
             return SearchResult(unknown=query.unknown or (*query.terms, *query.words))
         return self._result(query, fit, relaxed, share, limit)
@@ -121,7 +126,7 @@ class Catalog:
         if not (query.products or query.categories or query.brands):
             return _about(query, like)
         scope = self._scope(query)
-        if scope is None:
+        if scope is None or query.sort or query.rank:  # the first of all that are named, not of those that look alike
             return query
         rows, held = self.vocabulary.rows, constraints(query, self.vocabulary)
         named = Constraint("", named_weight(query, self.vocabulary), as_fit(scope))
@@ -131,7 +136,7 @@ class Catalog:
             return _about(query, [one for one in like if self._numbers[one] in meant])
         within = [one for one in like if scope[rows.first[self._numbers[one]]]]
         vague = query.unknown or firmest(scope, held, 0.0)[1]
-        narrows = within and vague and query.aspect not in (None, "count") and not (query.sort or query.rank)
+        narrows = within and vague and query.aspect not in (None, "count")
         return _about(query, within) if narrows else query
 
     def is_wish(self, query: ProductQuery, label: str) -> bool:
@@ -158,6 +163,12 @@ class Catalog:
         bounded = query.max_price is not None or query.min_price is not None or query.bounds
         asked = not query.names_nothing or query.sort or query.in_stock or bounded
         return np.ones(len(rows), dtype=bool) if asked and not query.unknown else None
+
+    def _kin_of(self, scope: Mask) -> Mask:
+        """The rows of all products in the categories that these rows' products are in."""
+        rows = self.vocabulary.rows
+        named = {self.products[number].category for number in np.unique(rows.product[scope]).tolist()}
+        return rows.of([number for number, product in enumerate(self.products) if product.category in named])
 
     def _result(
         self, query: ProductQuery, fit: Mask, relaxed: tuple[str, ...], share: float, limit: int

@@ -128,7 +128,7 @@ class HeadPlanner:
         ids = self._ids(question.text)
         holds = bool(not turn.shopper.is_visitor and self._orders_with(question.text, turn))
         told = not turn.shopper.is_visitor and tells_of_order(question.text, holds)
-        chances = weigh(question, query, holds, told)
+        chances = weigh(question, query, holds, told, turn.shopper.is_visitor)
         if not ids and (small := self._small_talk(question, query)) is not None:
             yield small
         elif self._names_another(question.text, turn):
@@ -294,8 +294,8 @@ class HeadPlanner:
 
     def _products(self, question: Question, query: ProductQuery, turn: LiveTurn) -> Iterator[Step]:
         """The rows of the catalog; what they do not tell may stand in the product's description, or in a policy."""
-        products = self._meant(question, query, turn)
         reads = question.guess.intent == "product_detail" and not (operates(query) or query.aspect)
+        products = self._meant(question, query, turn) or (self._only(query) if reads else ())
         sources = tuple(f"product:{one}" for one in products[:2])
         if reads and sources:
             yield Lookup(question, kind="product", sources=sources)
@@ -315,6 +315,11 @@ class HeadPlanner:
         if self._about_the_last_product(question, query, turn):
             return tuple(turn.state["products"][:1])
         return question.like
+
+    def _only(self, query: ProductQuery) -> tuple[str, ...]:
+        """The one product that has all that is said, though none is named."""
+        found = self._catalog.search(query)
+        return (found[0].product.id,) if found.total == 1 and not found.relaxed else ()
 
     def _request(self, question: Question, query: ProductQuery, turn: LiveTurn) -> dict[str, Any]:
         if self._about_the_last_product(question, query, turn):
@@ -338,7 +343,8 @@ class HeadPlanner:
         if _FOLLOWING.search(text) and len(text) < 60 and (before := turn.state.get("question")):
             text = f"{before} {text}"
         yield Lookup(question, text)
-        if not turn.last_answered and names_things(query) and not question.guess.intent.startswith("policy_"):
+        of_things = bool(query.products) or not question.guess.intent.startswith("policy_")
+        if not turn.last_answered and names_things(query) and of_things:
             yield Call("search_products", {"request": question.text}, question)
 
 

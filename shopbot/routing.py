@@ -17,10 +17,12 @@ _NAMED = 0.15
 _ALIKE = 0.1
 _OPERATED = 0.25
 _ASPECT = 0.1
+_OWN_ASPECT = 0.2
 _HAD = 0.25
 _ORDERED = 0.3
 _TOLD = 0.8
 _OWN_WEIGHT = 0.8
+_VISITOR_WEIGHT = 0.6  # who is not logged in and names a product has seldom bought it
 _LEAST = 0.3
 
 _HAS_IT = re.compile(
@@ -53,7 +55,9 @@ class Chances:
         return not self.is_product and self.own > max(self.policy, self.talk)
 
 
-def weigh(question: Question, query: ProductQuery, has_ordered_it: bool, told: bool = False) -> Chances:
+def weigh(
+    question: Question, query: ProductQuery, has_ordered_it: bool, told: bool = False, is_visitor: bool = False
+) -> Chances:
     """The chances of a question that the catalog read as `query`.
 
     `has_ordered_it`: an order of the shopper's holds what the question names; `told`: its words tell of an order.
@@ -64,9 +68,11 @@ def weigh(question: Question, query: ProductQuery, has_ordered_it: bool, told: b
         product += _NAMED
     elif query.alike or len(query.options) >= 2:
         product += _ALIKE
+    product += _OWN_ASPECT * bool(query.products and (query.aspect or "").startswith("attribute"))
     product += _OPERATED * operates(query) + _ASPECT * (query.aspect not in (None, "options"))
     own = shares.get("order", 0.0) + shares.get("act", 0.0) + shares.get("account", 0.0)
     own += _ORDERED * (has_ordered_it and not operates(query)) + _TOLD * told
+    own *= _VISITOR_WEIGHT if is_visitor and query.products else 1.0
     return Chances(product, shares.get("policy", 0.0), own, shares.get("talk", 0.0))
 
 

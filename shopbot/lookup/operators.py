@@ -72,12 +72,12 @@ def read_operators(found: Operators) -> None:
     """Find the operators of a question, bounds left out."""
     # This one only marks: the catalog may know the words that say it ("different", "better").
     found.compare = bool(pattern("compare").search(found.text))
-    for match in _table_pattern("asked").finditer(found.text):
-        found.asked.extend(words_table()["asked"][match[0]].split("|"))
-        found.blank(match)
     for match in _table_pattern("superlatives").finditer(found.text):
         names, end = words_table()["superlatives"][match[0]].rsplit(" ", 1)
         found.rank = tuple(names.split("|")), end
+        found.blank(match)
+    for match in _table_pattern("asked").finditer(found.text):
+        found.asked.extend(words_table()["asked"][match[0]].split("|"))
         found.blank(match)
     sorts: tuple[Sort, ...] = ("cheapest", "dearest")
     for sort in sorts:

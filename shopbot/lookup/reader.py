@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Container, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -20,6 +21,7 @@ from shopbot.lookup.vocabulary import Vocabulary
 from shopbot.types import Language
 
 _LONGEST_KIN = 3
+_SENTENCE_END = re.compile(r"[.!?]\s|[。！？]")
 
 
 class Reader:
@@ -46,7 +48,7 @@ class Reader:
         read_operators(operators)
         items = self._scanner.scan(text, operators)
         if kin and language in self._languages:
-            items = self._with_kin(items)
+            items = self._with_kin(text, items)
         sides = self._sides(text, language, operators, items) if operators.compare else ()
         query = self._query(self._reading(text, language, operators, items))
         return replace(query, compare=sides, sort=None if sides else query.sort), items
@@ -121,15 +123,20 @@ class Reader:
 
     # ------------------------------------------------------------ other words for things
 
-    def _with_kin(self, items: list[Item]) -> list[Item]:
-        """Where no thing is named by the catalog's own words, or only in an aside: by another word for it."""
+    def _with_kin(self, text: str, items: list[Item]) -> list[Item]:
+        """Where no thing is named by the catalog's own words, or only in an aside: by another word for it.
+
+        Not in a sentence before the one that names a thing, which but tells what it is for.
+        """
         things = [item for item in items if item.entry(*THINGS)]
         if self._kinship is None or any(map(is_proper, things)) or any(map(self.is_rare, items)):
             return items
         before = min((item.clause for item in things), default=len(items) + 1)
-        runs = _runs([item for item in items if item.clause < before and self._may_be_thing(item)])
-        asked = [phrase for run in runs for phrase in _endings(run)]
-        labels = dict(zip(asked, self._kinship.labels_of(asked), strict=True))
+        begin = _sentence_start(text, things[0].start) if things else 0
+        asked = [item for item in items if item.clause < before and item.start >= begin]
+        runs = _runs([item for item in asked if self._may_be_thing(item)])
+        phrases = [phrase for run in runs for phrase in _endings(run)]
+        labels = dict(zip(phrases, self._kinship.labels_of(phrases), strict=True))
         kept = list(items)
         for run in runs:
             phrase, size = next(((phrase, size) for phrase, size in _endings(run).items() if labels[phrase]), ("", 0))
@@ -144,6 +151,11 @@ class Reader:
             return False
         foreign = item.kind == "term" and len(item.words) == 1 and item.words[0] not in self.vocabulary.names
         return item.kind == "unknown" or foreign
+
+
+def _sentence_start(text: str, place: int) -> int:
+    """Where the sentence begins that holds this place."""
+    return max((found.end() for found in _SENTENCE_END.finditer(text, 0, place)), default=0)
 
 
 def _versions(queries: Sequence[ProductQuery], whole: ProductQuery) -> tuple[ProductQuery, ...]:

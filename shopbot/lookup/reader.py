@@ -49,18 +49,14 @@ class Reader:
         items = self._scanner.scan(text, operators)
         if kin and language in self._languages:
             items = self._with_kin(text, items)
-        sides = self._sides(text, language, operators, items) if operators.compare else ()
-        query = self._query(self._reading(text, language, operators, items))
+        whole = Reading(text, language, self.vocabulary, self._known, operators, items)
+        query = self._query(whole)
+        sides = self._sides(whole) if operators.compare else ()
         return replace(query, compare=sides, sort=None if sides else query.sort), items
 
     def is_rare(self, item: Item) -> bool:
         """Whether an item is a word that tells one product or a few."""
         return is_rare_word(item, self.vocabulary, self._known)
-
-    def _reading(
-        self, text: str, language: Language, operators: Operators, items: list[Item], side: bool = False
-    ) -> Reading:
-        return Reading(text, language, self.vocabulary, self._known, operators, items, side)
 
     def _query(self, reading: Reading) -> ProductQuery:
         find_things(reading)
@@ -108,13 +104,13 @@ class Reader:
 
     # ------------------------------------------------------------ the sides of a comparison
 
-    def _sides(
-        self, text: str, language: Language, operators: Operators, items: list[Item]
-    ) -> tuple[ProductQuery, ...]:
+    def _sides(self, whole: Reading) -> tuple[ProductQuery, ...]:
         """One query a side, if two or more things, or two or more versions of one thing, are set against each other."""
-        bare = replace(operators, min_price=None, max_price=None, bounds=[])
-        groups = [[items[place] for place in part] for part in parts(items, asides=True)]
-        queries = [self._query(self._reading(text, language, bare, group, side=True)) for group in groups]
+        bare = replace(whole.operators, min_price=None, max_price=None, bounds=[])
+        groups = [[whole.items[place] for place in part] for part in parts(whole.items, asides=True)]
+        # A side that names no thing ("in wood") is about the whole's: its words are values of that thing's options.
+        one = (whole.text, whole.language, self.vocabulary, self._known, bare)
+        queries = [self._query(Reading(*one, group, side=True, things=whole.things)) for group in groups]
         named = [query for query in queries if query.products]
         things = named if len(named) > 1 else [query for query in queries if query.products or query.categories]
         if len(things) > 1:

@@ -23,6 +23,8 @@ SURE = 0.48
 """A sentence that scores this much answers the question; set on the development questions (benchmarks/answers)."""
 NEAR = 0.4
 """One that scores this much is offered as the closest there is; below it nothing is quoted."""
+FAINT = 0.4
+"""The cosine below which a passage that shares no word with the question has nothing to do with it."""
 WORTH = 0.6
 """A further sentence is said where it scores at least this share of the best."""
 
@@ -48,8 +50,14 @@ def compose_passages(sentences: Sequence[ScoredSentence], phrases: Phrases) -> D
 def compose_found(found: Retrieved, phrases: Phrases) -> Draft:
     """What a lookup found: the approved answer as it was approved, else the sentences that answer."""
     if found.approved is None:
-        return compose_passages(found.sentences, phrases)
+        return compose_passages(() if _is_foreign(found) else found.sentences, phrases)
     return Draft((found.approved.answer,), tuple(cite_passage(one) for one in found.approved.passages), fixed=True)
+
+
+def _is_foreign(found: Retrieved) -> bool:
+    """Whether the question shares no word with the passages and is not near them: keys struck at random, other matters."""
+    rules = [one for one in found.passages if one.passage.kind != "product"]
+    return bool(rules) and all(not one.lexical and one.dense < FAINT for one in rules)
 
 
 def cite_passage(passage: Passage) -> Citation:

@@ -15,6 +15,8 @@ from shopbot.types import Language
 
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
 _SYMBOLS = {"USD": "$", "GBP": "£", "EUR": "€", "CNY": "¥", "JPY": "¥"}
+_WHOLE = frozenset({"CLP", "HUF", "IDR", "ISK", "JPY", "KRW", "PYG", "TWD", "UGX", "VND", "XAF", "XOF", "XPF"})
+"""Currencies in which prices have no decimals."""
 _MONTHS = "January February March April May June July August September October November December".split()
 
 
@@ -36,10 +38,11 @@ class Phrases:
         return _table()[key][self.language].format(shop=self.shop, **fields)
 
     def money(self, amount: Decimal | str | None) -> str:
-        """An amount with two decimals and no thousands mark, so that it reads the same in every language."""
+        """An amount with the currency's decimals and no thousands mark, so that it reads the same in every language."""
         if amount is None:
             return self.line("no_price", product="")
-        text = f"{Decimal(str(amount)):.2f}"
+        value = Decimal(str(amount))
+        text = f"{value:.2f}" if self.currency not in _WHOLE or value != int(value) else f"{value:.0f}"
         symbol = _SYMBOLS.get(self.currency)
         return f"{symbol}{text}" if symbol else f"{text} {self.currency}"
 

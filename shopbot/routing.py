@@ -27,7 +27,7 @@ _LEAST = 0.3
 
 _HAS_IT = re.compile(
     r"\b(?:i(?:'ve)? (?:just |already )?(?:got|bought|ordered|picked|received)|got here|arrived|came|received|bought|broke"
-    r"|(?:has|is) broken|delivered|(?:sent|posted) me|you(?:'ve)? (?:sent|changed|exchanged|swapped|delivered))\b"
+    r"|(?:has|is) broken|(?:been|was|were|got) delivered|(?:sent|posted) me|you(?:'ve)? (?:sent|changed|exchanged|swapped|delivered))\b"
     "|收到|买的|寄来|到货|下单|订的|坏了|送我的",
     re.IGNORECASE,
 )

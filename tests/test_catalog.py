@@ -137,6 +137,24 @@ def test_what_has_no_price_is_neither_cheap_nor_dear() -> None:
     assert names(ask("a Voltar metronome")) == ["Pocket Metronome"]
 
 
+def test_a_word_of_the_shops_own_names_what_the_catalog_calls_otherwise() -> None:
+    own = {"fiddle": "violins", "practice fiddle": "Aria 2 Violin", "rosin": "accordion"}
+    catalog = Catalog(PRODUCTS, known=KNOWN, synonyms=own)
+    assert names(ask("got any fiddles?", catalog=catalog)) == names(ask("got any violins?"))
+    assert names(ask("how much is the practice fiddle?", catalog=catalog)) == ["Aria 2 Violin"]
+    assert catalog.unmatched_synonyms == ["rosin"]
+
+
+def test_what_weighs_the_least_comes_first() -> None:
+    assert names(ask("which violin weighs the least?")) == names(ask("the lightest violin"))
+
+
+def test_what_is_like_the_thing_is_offered_where_only_that_has_the_feature() -> None:
+    found = ask("a birch drum kit")
+    assert names(found) == ["Tempest Snare Drum"]
+    assert found.relaxed == ("kit",)
+
+
 def test_the_lightest_comes_first_and_its_weight_is_asked() -> None:
     query = CATALOG.parse("Which is the lightest violin?")
     assert query.aspect == "attribute weight"
@@ -356,6 +374,12 @@ def test_another_word_for_a_thing_is_understood_and_told_of() -> None:
     query = catalog.parse("your cheapest fiddle")
     assert list(query.alike) == ["fiddle"]
     assert names(catalog.search(query))[0] == "Aria 2 Violin"
+
+
+def test_a_sentence_before_the_one_that_names_a_thing_tells_what_it_is_for() -> None:
+    catalog = Catalog(PRODUCTS, similar=fake_similar)
+    assert catalog.parse("I play the fiddle. The cheapest bow?").categories == ("bow",)
+    assert catalog.parse("A fiddle, the cheapest, with a bow?").alike
 
 
 def test_the_sentence_model_is_asked_only_where_it_may_help() -> None:

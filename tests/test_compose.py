@@ -6,7 +6,6 @@ The facts are checked against the raw records of the sample shop, not against th
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -27,7 +26,7 @@ from shopbot.compose import (
     SURE,
     combine,
     compose_call,
-    compose_line,
+    compose_found,
     compose_passages,
     count_words,
 )
@@ -37,7 +36,7 @@ from shopbot.reads import READ_TOOLS, order_view, product_view
 from shopbot.records import ShopData
 from shopbot.testing import FakeShop
 from shopbot.tools import Toolbox
-from shopbot.types import Draft, Passage, Product, ScoredSentence, Shopper, ToolCall, Variant
+from shopbot.types import Draft, Passage, Product, Retrieved, ScoredPassage, ScoredSentence, Shopper, ToolCall, Variant
 from shopbot.understand import CJK
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -344,6 +343,16 @@ def test_sentences_are_said_in_the_order_of_their_document_without_their_marks()
     assert draft.citations[0].text == "- You have **21 days** Filler. 1. Sale items are excluded"
 
 
+@pytest.mark.parametrize(("lexical", "dense", "quoted"), [(0.0, 0.35, False), (0.0, 0.45, True), (0.4, 0.1, True)])
+def test_passages_that_have_nothing_to_do_with_the_question_are_not_quoted(
+    lexical: float, dense: float, quoted: bool
+) -> None:
+    read = sentences(("Parcels are grey.", SURE - 0.01))
+    scored = ScoredPassage(read[0].passage, 0.5, dense, lexical)
+    draft = compose_found(Retrieved("qwerty?", (scored,), tuple(read), 0.0), EN)
+    assert bool(draft.citations) == quoted
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(
@@ -386,54 +395,3 @@ def test_a_shops_own_tool_speaks_for_itself() -> None:
     assert answer(both_said, "", ZH).text == "截至2026年1月5日。"
     assert answer(done("points", {"points": 5, "history": [1]}), "", EN).text == "\n- points: 5"
     assert answer(done("hello", "Hi."), "", EN).citations[0].source == "tool:hello"
-
-
-# ---------------------------------------------------------------- words of the house
-
-
-@pytest.mark.parametrize(
-    ("currency", "text"),
-    [("GBP", "£1234.50"), ("USD", "$1234.50"), ("EUR", "€1234.50"), ("CNY", "¥1234.50"), ("CHF", "1234.50 CHF")],
-)
-def test_money_is_written_with_its_sign_or_its_code(currency: str, text: str) -> None:
-    assert Phrases("en", "Shop", currency).money("1234.5") == text
-    assert Phrases("zh", "商店", currency).money(Decimal("1234.50")) == text
-
-
-def test_days_and_lists_are_written_as_their_language_does() -> None:
-    assert (EN.day("2026-11-05"), ZH.day(date(2026, 11, 5))) == ("5 November 2026", "2026年11月5日")
-    assert (EN.joined(["a", "b", "c"]), ZH.joined(["a", "b", "c"])) == ("a, b and c", "a、b和c")
-    assert (EN.status("delivered"), ZH.status("delivered"), ZH.status("on the moon")) == (
-        "delivered",
-        "已送达",
-        "on the moon",
-    )
-
-
-def lines() -> dict[str, dict[str, Any]]:
-    table = tomllib.loads((ROOT / "shopbot" / "lines.toml").read_text("utf-8"))
-    table.pop("status")
-    return table
-
-
-def test_every_line_has_both_languages_with_the_same_fields_and_no_fact() -> None:
-    for key, texts in lines().items():
-        assert set(texts) == set(LANGUAGES), key
-        fields = [set(re.findall(r"\{(\w+)\}", text)) - {"shop"} for text in texts.values()]
-        assert fields[0] == fields[1], key
-        bare = re.sub(r"\{\w+\}", "", texts["en"])
-        assert not re.search(r"\d", bare), f"{key} holds a fact of its own"
-
-
-def test_every_status_of_the_sample_shop_has_a_chinese_word() -> None:
-    missing = {order["status"] for order in orders().values() if not CJK.search(ZH.status(order["status"]))}
-    assert not missing
-
-
-@both
-def test_small_talk_holds_no_facts(phrases: Phrases) -> None:
-    for key in ("greeting", "thanks", "goodbye", "are_you_bot", "insult", "empty", "out_of_scope", "log_in"):
-        draft = compose_line(key, phrases)
-        assert draft.fixed
-        assert not re.search(r"[\d£$€]", draft.text)
-    assert re.search("automated|自动", compose_line("greeting", phrases).text)

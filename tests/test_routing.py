@@ -48,3 +48,12 @@ def test_a_kind_taken_for_another_word_names_nothing_for_sure() -> None:
     assert not names_things(ProductQuery(categories=("lamp",), alike={"torch": "lamp"}))
     assert operates(CHEAPEST)
     assert not operates(NAMED)
+
+
+def test_a_named_product_speaks_louder_where_a_property_of_it_is_asked_or_a_visitor_asks() -> None:
+    asked = _question("how long does it last", product=0.25, policy=0.5)
+    assert not weigh(asked, NAMED, False).is_product
+    assert weigh(asked, ProductQuery(products=("P1",), aspect="attribute battery life"), False).is_product
+    delivered = _question("which size can be had", product=0.2, order=0.55)
+    assert not weigh(delivered, NAMED, False).is_product
+    assert weigh(delivered, NAMED, False, is_visitor=True).is_product

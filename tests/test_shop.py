@@ -185,6 +185,14 @@ def test_rows_that_cannot_be_read_are_told_of(opened: Opened) -> None:
     assert len(shop.data.orders) == 4
 
 
+def test_a_synonym_that_names_nothing_is_told_of(opened: Opened) -> None:
+    fake = FakeShop()
+    fake.settings += '\n[synonyms]\nlampion = "no such thing"\n'
+    shop = opened(fake)
+    assert shop.catalog.unmatched_synonyms == ["lampion"]
+    assert any("[synonyms] lampion" in problem for problem in shop.problems)
+
+
 def test_an_utterance_without_text_or_intent_is_left_out(opened: Opened) -> None:
     rows = '{"text": "where is my stuff", "intent": "order_status"}\n{"intent": "order_status"}\n{"text": "hm"}\n'
     shop = opened(with_settings('utterances = "utterances.jsonl"'), utterances__jsonl=rows)

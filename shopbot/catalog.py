@@ -113,7 +113,7 @@ class Catalog:
         fit, relaxed, share = firmest(scope, held, 0.0 if bare else THING)
         if query.categories and any(label in (*query.words, *query.terms) for label in relaxed):
             wider = firmest(self._kin_of(scope), held, THING)
-            if not wider[1]:  # what is like them has it: earbuds, where no headphones do
+            if not wider[1]:  # what is of one category with them has it
                 fit, relaxed, share = wider[0], query.categories[-1:], wider[2]
         if not fit.any() or (bare and share < _LEAST_SHARE):
             return SearchResult(unknown=query.unknown or (*query.terms, *query.words))

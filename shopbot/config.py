@@ -125,7 +125,7 @@ class ShopConfig(_Section):
     parts: Parts = Parts()
     models: Models = Models()
     synonyms: dict[str, str] = Field(default_factory=dict[str, str])
-    """What shoppers call a thing → a category or a word of a product's name: {wellies = "wellington boot"}."""
+    """What shoppers call a thing → a category or a word of a product's name: {fiddle = "violin"}."""
 
     def with_embedder(self, name: str) -> ShopConfig:
         """The same shop with another embedder, by name or folder."""

@@ -57,7 +57,7 @@ def _pdf_lines(page: PageObject) -> Iterator[_PdfLine]:
     def keep(text: str, user: list[float], matrix: list[float], _font: object, size: float) -> None:
         if text.strip():
             scale = abs(matrix[3] * user[3]) or 1.0
-            pieces.append((matrix[5] * user[3] + user[5], size * scale, _without_radicals(text)))
+            pieces.append((matrix[5] * user[3] + user[5], size * scale, _as_typed(text)))
 
     page.extract_text(visitor_text=keep)
     above: float | None = None
@@ -104,8 +104,13 @@ _RADICALS = dict(
 """Radicals that look like a whole ideograph; Unicode's own normal form knows only the older ones (U+2F00 and up)."""
 
 
-def _without_radicals(text: str) -> str:
-    """Browsers that print a PDF note some ideographs as the radical that has the same shape: no search finds them so."""
+def _as_typed(text: str) -> str:
+    """The characters that were typed, where a PDF notes others of the same shape, which no search finds.
+
+    Browsers print some ideographs as radicals; many fonts have one sign for "fi", "fl" and "ffi".
+    """
     return re.sub(
-        "[\u2e80-\u2fdf]", lambda found: _RADICALS.get(found[0]) or unicodedata.normalize("NFKC", found[0]), text
+        "[\u2e80-\u2fdf\ufb00-\ufb06]",
+        lambda found: _RADICALS.get(found[0]) or unicodedata.normalize("NFKC", found[0]),
+        text,
     )

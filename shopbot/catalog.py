@@ -32,7 +32,7 @@ from shopbot.lookup.postings import Ints, Mask
 from shopbot.lookup.query import Hit, Mention, MentionKind, ProductQuery, SearchResult
 from shopbot.lookup.reader import Reader
 from shopbot.lookup.scan import Item
-from shopbot.lookup.tokens import grams, is_han, stems
+from shopbot.lookup.tokens import grams, is_han, number_of, stems
 from shopbot.lookup.vocabulary import Vocabulary
 from shopbot.order_match import naming, said_options
 from shopbot.types import Language, Order, Product
@@ -84,9 +84,10 @@ class Catalog:
     def _numbers(self) -> dict[str, int]:
         return {product.id: number for number, product in enumerate(self.products)}
 
-    def parse(self, text: str, language: Language = "en") -> ProductQuery:
-        """Read a question into a query."""
-        return self._reader.read(text, language)[0]
+    def parse(self, text: str, language: Language = "en", about: Sequence[str] = ()) -> ProductQuery:
+        """Read a question into a query; `about` are ids of the products meant, where it names none in our words."""
+        numbers = [self._numbers[one] for one in about if one in self._numbers]
+        return self._reader.read(text, language, about=numbers)[0]
 
     def product(self, product_id: str) -> Product | None:
         """The product with this id."""
@@ -141,7 +142,9 @@ class Catalog:
 
     def is_wish(self, query: ProductQuery, label: str) -> bool:
         """Whether a constraint that was dropped is worth telling: not a word that the catalog only happens to hold."""
-        return label not in (*query.words, *query.terms) or self.vocabulary.is_whole(label)
+        if label not in (*query.words, *query.terms):
+            return True
+        return self.vocabulary.is_whole(label) and number_of(label) is None
 
     def _search_sides(self, query: ProductQuery, limit: int) -> SearchResult:
         """The best hit of each side of a comparison, in the order of the question."""

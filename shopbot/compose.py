@@ -39,12 +39,29 @@ def compose_passages(sentences: Sequence[ScoredSentence], phrases: Phrases) -> D
         chosen = chosen[:2]
     order = {passage: place for place, passage in reversed(list(enumerate(s.passage.id for s in sentences)))}
     chosen.sort(key=lambda sentence: (order[sentence.passage.id], sentence.place))
-    said = [_whole(sentence.text) for sentence in chosen]
+    said = _under_headings(chosen, phrases)
     if best < SURE:
         said.insert(0, phrases.line("closest"))
     return Draft(
         tuple(dict.fromkeys(said)), tuple(cite_passage(sentence.passage) for sentence in chosen), answered=best >= SURE
     )
+
+
+def _under_headings(chosen: Sequence[ScoredSentence], phrases: Phrases) -> list[str]:
+    """The sentences as they are said; where rules of several sections stand together, each under its section's heading.
+
+    A sentence is true of what its section is about: "Refunds come within 5 days" stands under "Cancelled orders", and
+    would be a promise about returns if it were said among sentences on these.
+    """
+    said = [_whole(sentence.text) for sentence in chosen]
+    sections = [sentence.passage.title.split(" > ")[-1] for sentence in chosen]
+    if len(set(sections)) < 2 or any(sentence.passage.kind == "product" for sentence in chosen):
+        return said
+    before = ["", *sections[:-1]]
+    return [
+        phrases.line("section", heading=section.rstrip(".:："), sentence=text) if section not in ("", last) else text
+        for text, section, last in zip(said, sections, before, strict=True)
+    ]
 
 
 def compose_found(found: Retrieved, phrases: Phrases) -> Draft:

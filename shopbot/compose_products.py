@@ -203,18 +203,18 @@ def _attribute(products: Sequence[View], found: View, phrases: Phrases) -> list[
 
 
 def _compared(products: Sequence[View], found: View, phrases: Phrases) -> list[str]:
-    """A row each, which one is cheaper, and the attributes in which they differ."""
+    """A row each, which one is cheaper if each has one price, and the attributes in which they differ."""
     two = products[:2]
     lines = [_row(product, phrases) for product in two]
-    lows = [_low(product) for product in two]
-    if len(two) == 2 and None not in lows:
-        first, second = (Decimal(low or 0) for low in lows)
+    prices = [{variant["price"] for variant in product["variants"]} for product in two]
+    if len(two) == 2 and all(len(each) == 1 and None not in each for each in prices):
+        first, second = (Decimal(each.pop()) for each in prices)
         cheaper, difference = (two[0] if first < second else two[1]), phrases.money(abs(first - second))
         lines.append(
             "\n"
             + (
                 phrases.line("same_price")
-                if lows[0] == lows[1]
+                if first == second
                 else phrases.line("cheaper_is", product=_one_name(cheaper, phrases), difference=difference)
             )
         )
@@ -287,11 +287,6 @@ def _one_name(product: View, phrases: Phrases) -> str:
     """With its options where one variant is meant out of several."""
     alone = len(product["variants"]) == 1 and product["variants_in_all"] > 1
     return phrases.version(product, product["variants"][0]) if alone else phrases.name(product)
-
-
-def _low(product: View) -> str | None:
-    prices = [variant["price"] for variant in product["variants"] if variant["price"] is not None]
-    return min(prices, key=Decimal) if prices else None
 
 
 def _price(variant: View, phrases: Phrases) -> str:

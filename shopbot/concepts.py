@@ -31,6 +31,19 @@ def formal_words(text: str, language: Language) -> tuple[str, ...]:
     return tuple(formal for _, formal in sorted(found)[:_MOST])
 
 
+def shop_words(text: str, synonyms: Mapping[str, str]) -> tuple[str, ...]:
+    """What the shop calls the things that a question names otherwise, by its own `[synonyms]`."""
+    lowered = text.casefold()
+    found = {meant: _synonym(said).search(lowered) for said, meant in synonyms.items()}
+    return tuple(meant for meant, match in found.items() if match is not None and meant.casefold() not in lowered)
+
+
+@cache
+def _synonym(said: str) -> re.Pattern[str]:
+    word = re.escape(said.casefold()).replace(r"\ ", r"\s+")
+    return re.compile(rf"(?<!\w){word}(?:e?s)?(?!\w)" if said.isascii() else word)
+
+
 @cache
 def _table(language: Language) -> list[tuple[str, re.Pattern[str], re.Pattern[str]]]:
     """For each concept its first formal word, a pattern of all of them, and one of what shoppers say instead."""

@@ -18,13 +18,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, StatementError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shopbot import wire
 from shopbot.errors import ShopbotError, StoreError, UsageError
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration. Kept here so that opening a file that is up to date does not load Alembic."""
 
 VERSION_TABLE = "shopbot_version"
@@ -55,7 +55,7 @@ def address(url_or_path: str | Path) -> URL:
             ) from problem
     if url.get_backend_name() == "sqlite":
         _prepare_file(url.database)
-    return url
+    return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
 
 
 def _prepare_file(database: str | None) -> None:
@@ -138,6 +138,8 @@ def migrate(engine: sa.Engine) -> None:
         if _revision(connection) == HEAD:
             return
     with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":  # SQLite's writer is alone already
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_number(VERSION_TABLE)})")
         _upgrade(connection)  # which looks again, now that nobody else can be doing the same
 
 
@@ -174,6 +176,11 @@ _NEXT_STEPS = {
     "unable to open": "check that the folder exists and may be written by this user",
     "readonly": "the file or its folder may not be written by this user: change the rights, or name another",
     "disk I/O error": "the disk or its quota refuses: check `df` and the system's log, or name a file on another disk",
+    "onnection refused": "start the database server, or check host and port",
+    "No such file or directory": "start the database server, or check the socket's folder in the URL",
+    "authentication failed": "check user and password in the URL",
+    "does not exist": "create the database or the user, or check their names in the URL",
+    "server closed the connection": "the database server was stopped or restarted; try again",
     "QueuePool limit": "too many threads wait for the database at once: let fewer turns run, or see what blocks it",
 }
 
@@ -199,28 +206,24 @@ def _name(url: URL) -> str:
 
 
 class TurnLocks:
-    """The sessions that have a turn running now, in this process and in the others on this machine.
+    """The sessions that have a turn running now, in this process and in the others.
 
-    Between processes it is one byte a session, locked by the operating system in a file beside the database: such a
-    lock goes with its process, however that ends, so a crash leaves nothing to wait for. Where there is no such file or
-    lock (another database, Windows) only this process is seen; the store then refuses the older of two turns when it
-    is to be finished. So it does once a second Store on the file was closed in this process: that drops both's locks.
+    Between processes it is one lock a session that goes with its process, however that ends, so that a crash leaves
+    nothing to wait for: on SQLite a byte of a file beside the database, locked by the operating system; on PostgreSQL an
+    advisory lock of one connection. Where there is neither (Windows) only this process is seen; the store then refuses
+    the older of two turns when it is to be finished. So it does once a second Store on the same file was closed in this
+    process, or the connection was lost: that drops the locks.
     """
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, engine: sa.Engine) -> None:
         self._guard = threading.RLock()  # `release` may come from the garbage collector, in the midst of `take`
         self._held: set[str] = set()
-        self._file = None
-        if url.get_backend_name() == "sqlite":
-            try:
-                self._file = open(f"{url.database}-turns", "ab")  # noqa: SIM115 (held open: its locks are the point)
-            except OSError as problem:
-                raise StoreError(f"{url.database}-turns cannot be written: {problem}. Name another path") from problem
+        self._between = _AdvisoryLocks(engine) if engine.dialect.name == "postgresql" else _FileLocks(engine.url)
 
     def take(self, session_id: str) -> bool:
         """True if the session had no turn running and now has this one."""
         with self._guard:
-            if session_id in self._held or not self._lock(session_id, on=True):
+            if session_id in self._held or not self._between.lock(_number(session_id)):
                 return False
             self._held.add(session_id)
             return True
@@ -230,23 +233,75 @@ class TurnLocks:
         with self._guard:
             if session_id in self._held:
                 self._held.discard(session_id)
-                self._lock(session_id, on=False)
+                self._between.unlock(_number(session_id))
 
     def close(self) -> None:
         """Let go of everything."""
-        if self._file is not None:
-            self._file.close()
+        self._between.close()
 
-    def _lock(self, session_id: str, *, on: bool) -> bool:
+
+def _number(session_id: str) -> int:
+    return int.from_bytes(blake2b(session_id.encode(), digest_size=7).digest(), "big")
+
+
+class _FileLocks:
+    def __init__(self, url: URL) -> None:
+        try:
+            self._file = open(f"{url.database}-turns", "ab")  # noqa: SIM115 (held open: its locks are the point)
+        except OSError as problem:
+            raise StoreError(f"{url.database}-turns cannot be written: {problem}. Name another path") from problem
+
+    def lock(self, number: int) -> bool:
+        return self._set(number, on=True)
+
+    def unlock(self, number: int) -> None:
+        self._set(number, on=False)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _set(self, number: int, *, on: bool) -> bool:
         try:
             import fcntl
         except ImportError:
             return True
-        if self._file is None or self._file.closed:
+        if self._file.closed:
             return True
-        place = int.from_bytes(blake2b(session_id.encode(), digest_size=7).digest(), "big")
         try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB if on else fcntl.LOCK_UN, 1, place)
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB if on else fcntl.LOCK_UN, 1, number)
         except OSError:
             return False
         return True
+
+
+class _AdvisoryLocks:
+    """One connection that holds them all, opened with the first."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._connection: sa.Connection | None = None
+
+    def lock(self, number: int) -> bool:
+        try:
+            return self._ask("pg_try_advisory_lock", number)
+        except DBAPIError:  # the connection was lost, and with it every lock: once more on a new one
+            self.close()
+            with meaning(self._engine.url):
+                return self._ask("pg_try_advisory_lock", number)
+
+    def unlock(self, number: int) -> None:
+        try:
+            self._ask("pg_advisory_unlock", number)
+        except DBAPIError:
+            self.close()
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.invalidate()  # the locks are the server's session's: it must end, not go back to the pool
+            self._connection.close()
+            self._connection = None
+
+    def _ask(self, function: str, number: int) -> bool:
+        if self._connection is None:
+            self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        return bool(self._connection.exec_driver_sql(f"SELECT {function}({number})").scalar())

@@ -7,13 +7,13 @@ one batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Protocol
 
 from shopbot.answer_bank import AnswerBank, Known
 from shopbot.catalog import Catalog
-from shopbot.concepts import formal_words
+from shopbot.concepts import formal_words, shop_words
 from shopbot.planner import Lookup
 from shopbot.turn import Question
 from shopbot.types import Approval, Language, Passage, Retrieved, ScoredPassage, ScoredSentence
@@ -83,7 +83,10 @@ Read = Callable[[str, "Array | None", Sequence[ScoredPassage], Sequence[str]], R
 
 @dataclass(frozen=True, slots=True)
 class Mind:
-    """Understands and looks up. `documents` maps a source to its passages; `today` is the shop's day."""
+    """Understands and looks up. `documents` maps a source to its passages; `today` is the shop's day.
+
+    `synonyms` are the shop's own words for things, as in shop.toml.
+    """
 
     encoder: Encoder
     intents: NearestIntents
@@ -94,6 +97,7 @@ class Mind:
     bank: AnswerBank
     today: Callable[[], date]
     spliced: Sequence[Passage] = ()
+    synonyms: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def understand(self, message: str) -> tuple[Question, ...]:
         """The questions of a message, at most three, each with its intent and its query vector.
@@ -116,7 +120,7 @@ class Mind:
         languages: list[Language] = [detect_language(text) for text in texts]
         masked = [self.catalog.mask(text, language) for text, language in zip(texts, languages, strict=True)]
         said = [self.retriever.spelled(text) for text in texts]
-        meant = [_with_formal_words(text, language) for text, language in zip(said, languages, strict=True)]
+        meant = [self._with_formal_words(text, language) for text, language in zip(said, languages, strict=True)]
         every = list(dict.fromkeys([*said, *masked, *meant]))
         vectors = dict(zip(every, self.encoder.embed_array(every, query=True), strict=True))
         questions: list[Question] = []
@@ -126,6 +130,11 @@ class Mind:
             like = self._like(said[row], language, own if readable else None)
             questions.append(Question(text, language, guess, own, masked[row], like, meant[row], vectors[meant[row]]))
         return questions
+
+    def _with_formal_words(self, text: str, language: Language) -> str:
+        """The text, and the words of the trade and of the shop for what it says in a shopper's."""
+        words = (*formal_words(text, language), *shop_words(text, self.synonyms))
+        return f"{text} ({', '.join(words)})" if words else text
 
     def _like(self, text: str, language: Language, vector: Array | None) -> tuple[str, ...]:
         """The products that a question resembles most: what it is about where it names none by the catalog's words."""
@@ -152,7 +161,7 @@ class Mind:
         if lookup.text in ("", question.text) and question.meant:
             return question
         said = self.retriever.spelled(lookup.text or question.text)
-        meant = _with_formal_words(said, question.language)
+        meant = self._with_formal_words(said, question.language)
         own, vector = self.encoder.embed_array([said, meant], query=True)
         return replace(question, text=said, vector=own, meant=meant, meant_vector=vector)
 
@@ -180,12 +189,6 @@ class Mind:
         """A document's passages, in the language of the question where it has them."""
         passages: list[Any] = list(self.documents.get(source, ()))
         return [passage for passage in passages if passage.language == language] or passages
-
-
-def _with_formal_words(text: str, language: Language) -> str:
-    """The text, and the words of the trade for what it says in a shopper's."""
-    words = formal_words(text, language)
-    return f"{text} ({', '.join(words)})" if words else text
 
 
 def _first(wanted: Sequence[Passage], found: Sequence[ScoredPassage]) -> list[ScoredPassage]:

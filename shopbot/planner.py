@@ -235,6 +235,8 @@ class HeadPlanner:
         """The orders that may be meant: by the words of the question, then by what its intent makes likely."""
         orders = self._data.orders_of(turn.shopper.id or "")
         choice = choose(orders, question.text, self._today() if self._today is not None else None, self._catalog)
+        if not {"things", "latest", "first", "days"} & set(choice.evidence) and self._names_unheld(question):
+            return Choice(tuple(orders))  # none of them holds what is named: which is meant, only the shopper knows
         intent, left = question.guess.intent, choice.orders
         if len(left) < 2 or {"status", "latest", "first"} & set(choice.evidence):
             return choice
@@ -245,6 +247,11 @@ class HeadPlanner:
         if likely:
             return Choice(tuple(likely), (*choice.evidence, "open") if not likely[0].is_closed else choice.evidence)
         return Choice(left[:1]) if intent == "order_status" and not choice.evidence else choice
+
+    def _names_unheld(self, question: Question) -> bool:
+        """Whether a product or a kind of thing is named by the catalog's own words; asked where no order holds one."""
+        query = self._catalog.parse(question.text, question.language)
+        return bool(query.products or query.categories) and not query.alike
 
     def _which_order(self, question: Question, turn: LiveTurn) -> list[str]:
         """The one order that is meant, or none where it could be several."""

@@ -29,7 +29,10 @@ def search_products(request: str, catalog: Catalog, product_ids: list[ProductId]
     the price of a product, the options it comes in, or for two products to be compared. `product_ids` are those that
     the request as a whole resembles: they are meant where it names none, or names others that fit it less.
     """
-    query = catalog.parse(request, detect_language(request))
+    language = detect_language(request)
+    query = catalog.parse(request, language)
+    if product_ids and not (query.products or query.categories or query.brands):
+        query = catalog.parse(request, language, about=product_ids)
     found = catalog.search(query, limit=MOST_ROWS, like=product_ids or ())
     sold_out = query.in_stock and not any(variant.available for hit in found for variant in hit.variants)
     asked = "stock" if sold_out and not query.aspect else query.aspect

@@ -305,6 +305,7 @@ class Shop:
             bank=self.answer_bank,
             today=today,
             spliced=spliced,
+            synonyms=self.config.synonyms,
         )
 
     def _chat(self, model: BaseChatModel | str | None) -> BaseChatModel:

@@ -128,8 +128,8 @@ class Store:
 
     def close(self) -> None:
         """Give back connections and locks. An open turn stays open, and the session's next turn closes it."""
-        self._engine.dispose()
         self._locks.close()
+        self._engine.dispose()
 
     def __enter__(self) -> Self:
         return self
@@ -271,7 +271,7 @@ class Store:
     def _enter_process(self) -> None:
         self._process = os.getpid()
         self._engine = db.connect(self.url)
-        self._locks = db.TurnLocks(self.url)
+        self._locks = db.TurnLocks(self._engine)
         self._running: dict[str, str] = {}
 
     def _here(self) -> None:
@@ -287,9 +287,24 @@ class Store:
             self._locks.release(session_id)
 
     def _rows(self, query: sa.Executable, **values: Any) -> Sequence[sa.RowMapping]:
+        with self.reading() as connection:
+            return connection.execute(query, values).mappings().all()
+
+    # ------------------------------------------------------------ for what is kept beside the turns
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """One transaction: all of it is kept, or none."""
+        self._here()
+        with db.writing(self._engine) as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection to read with."""
         self._here()
         with db.reading(self._engine) as connection:
-            return connection.execute(query, values).mappings().all()
+            yield connection
 
 
 # ---------------------------------------------------------------- the two transactions of a turn

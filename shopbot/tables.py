@@ -108,6 +108,30 @@ feedback = sa.Table(
     sa.CheckConstraint("thumb IN (-1, 1)", name="thumb"),
 )
 
+actions = sa.Table(
+    "shopbot_actions",
+    metadata,
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("session_id", sa.ForeignKey(sessions.c.id, ondelete="CASCADE"), nullable=False),
+    sa.Column("turn_id", sa.ForeignKey(turns.c.id, ondelete="CASCADE"), nullable=False, index=True),  # that proposed it
+    sa.Column("shopper_id", sa.String, nullable=False),
+    sa.Column("tool", sa.String, nullable=False),
+    sa.Column("arguments", sa.JSON, nullable=False),
+    sa.Column("preview", sa.JSON, nullable=False),  # what the shopper was told would happen
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("result", sa.JSON(none_as_null=True)),
+    sa.Column("proposed_at", Moment, nullable=False),
+    sa.Column("changed_at", Moment, nullable=False),
+    sa.CheckConstraint(
+        "status IN ('proposed', 'declined', 'lapsed', 'confirmed', 'running', 'done', 'failed', 'refused', "
+        "'unknown', 'handed_over')",
+        name="status",
+    ),
+    sa.Index(None, "session_id", "status"),
+    sa.Index(None, "status", "changed_at"),
+    sa.Index(None, "shopper_id", "tool"),
+)
+
 
 # ---------------------------------------------------------------- statements: built once, since building costs time too
 

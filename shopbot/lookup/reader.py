@@ -7,6 +7,8 @@ from collections.abc import Collection, Container, Sequence
 from dataclasses import replace
 from functools import cached_property
 
+import numpy as np
+
 from shopbot.lookup.asking import aspect, rank
 from shopbot.lookup.bounds import read_bounds
 from shopbot.lookup.kinship import Kinship, Similar
@@ -41,8 +43,13 @@ class Reader:
         self._labels = _labels(vocabulary)
         self._kinship = None if similar is None else Kinship(list(self._labels), similar)
 
-    def read(self, text: str, language: Language, kin: bool = True) -> tuple[ProductQuery, list[Item]]:
-        """The query of a question, and the places it was read from. Without `kin`, no other words for things."""
+    def read(
+        self, text: str, language: Language, kin: bool = True, about: Sequence[int] = ()
+    ) -> tuple[ProductQuery, list[Item]]:
+        """The query of a question, and the places it was read from. Without `kin`, no other words for things.
+
+        `about` are the indices of the products that it is about, where it names none by the catalog's words.
+        """
         operators = Operators.of(text)
         read_bounds(operators)
         read_operators(operators)
@@ -50,8 +57,10 @@ class Reader:
         if kin and language in self._languages:
             items = self._with_kin(text, items)
         whole = Reading(text, language, self.vocabulary, self._known, operators, items)
+        if about:
+            whole.things, whole.named = np.array(about, dtype=np.int32), True
         query = self._query(whole)
-        sides = self._sides(whole) if operators.compare else ()
+        sides = self._sides(whole, bool(about)) if operators.compare else ()
         return replace(query, compare=sides, sort=None if sides else query.sort), items
 
     def is_rare(self, item: Item) -> bool:
@@ -59,7 +68,8 @@ class Reader:
         return is_rare_word(item, self.vocabulary, self._known)
 
     def _query(self, reading: Reading) -> ProductQuery:
-        find_things(reading)
+        if not reading.named:
+            find_things(reading)
         read_narrowing(reading)
         refuse_other_things(reading)
         found, (asked, options) = reading.operators, aspect(reading)
@@ -104,16 +114,16 @@ class Reader:
 
     # ------------------------------------------------------------ the sides of a comparison
 
-    def _sides(self, whole: Reading) -> tuple[ProductQuery, ...]:
+    def _sides(self, whole: Reading, told: bool) -> tuple[ProductQuery, ...]:
         """One query a side, if two or more things, or two or more versions of one thing, are set against each other."""
         bare = replace(whole.operators, min_price=None, max_price=None, bounds=[])
         groups = [[whole.items[place] for place in part] for part in parts(whole.items, asides=True)]
         # A side that names no thing ("in wood") is about the whole's: its words are values of that thing's options.
         one = (whole.text, whole.language, self.vocabulary, self._known, bare)
-        queries = [self._query(Reading(*one, group, side=True, things=whole.things)) for group in groups]
+        queries = [self._query(Reading(*one, group, side=True, things=whole.things, named=told)) for group in groups]
         named = [query for query in queries if query.products]
         things = named if len(named) > 1 else [query for query in queries if query.products or query.categories]
-        if len(things) > 1:
+        if len(things) > 1 and not told:
             return tuple(things)
         return _versions(queries, things[0]) if things else ()
 

@@ -237,7 +237,7 @@ def number_of(text: str) -> float | None:
     """The value of "1,299.50", "2.5", "two", "五十" or "一百二"; None if it is no number."""
     if text in _DIGITS_EN:
         return float(_DIGITS_EN[text])
-    if text and text[0] in _DIGITS_ZH | _SCALES_ZH:
+    if re.fullmatch(NUMBER_ZH, text):
         return _number_zh(text)
     if re.fullmatch(r"\d{1,3}(,\d{3})+(\.\d+)?", text):
         text = text.replace(",", "")

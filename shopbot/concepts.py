@@ -34,8 +34,8 @@ def formal_words(text: str, language: Language) -> tuple[str, ...]:
 def shop_words(text: str, synonyms: Mapping[str, str]) -> tuple[str, ...]:
     """What the shop calls the things that a question names otherwise, by its own `[synonyms]`."""
     lowered = text.casefold()
-    found = {meant: _synonym(said).search(lowered) for said, meant in synonyms.items()}
-    return tuple(meant for meant, match in found.items() if match is not None and meant.casefold() not in lowered)
+    found = (meant for said, meant in synonyms.items() if _synonym(said).search(lowered) is not None)
+    return tuple(dict.fromkeys(meant for meant in found if meant.casefold() not in lowered))
 
 
 @cache

@@ -236,7 +236,7 @@ class HeadPlanner:
         orders = self._data.orders_of(turn.shopper.id or "")
         choice = choose(orders, question.text, self._today() if self._today is not None else None, self._catalog)
         if not {"things", "latest", "first", "days"} & set(choice.evidence) and self._names_unheld(question):
-            return Choice(tuple(orders))  # none of them holds what is named: which is meant, only the shopper knows
+            return Choice(tuple(orders))  # none of them holds what is named: only the shopper knows which is meant
         intent, left = question.guess.intent, choice.orders
         if len(left) < 2 or {"status", "latest", "first"} & set(choice.evidence):
             return choice
@@ -250,8 +250,8 @@ class HeadPlanner:
 
     def _names_unheld(self, question: Question) -> bool:
         """Whether a product or a kind of thing is named by the catalog's own words; asked where no order holds one."""
-        query = self._catalog.parse(question.text, question.language)
-        return bool(query.products or query.categories) and not query.alike
+        named = self._catalog.mentions(question.text, question.language, kin=False)
+        return any(mention.kind in ("product", "category") for mention in named)
 
     def _which_order(self, question: Question, turn: LiveTurn) -> list[str]:
         """The one order that is meant, or none where it could be several."""

@@ -53,7 +53,7 @@ def test_every_concept_has_formal_words_and_what_shoppers_say() -> None:
 
 
 def test_what_the_shop_calls_a_thing_is_added_unless_it_is_said() -> None:
-    own = {"fiddle": "violin", "squeeze box": "accordion", "大琴": "低音提琴"}
+    own = {"fiddle": "violin", "squeeze box": "accordion", "concertina": "accordion", "大琴": "低音提琴"}
     assert shop_words("Are fiddles covered?", own) == ("violin",)
     assert shop_words("my squeeze  box broke", own) == ("accordion",)
     assert shop_words("大琴能退吗", own) == ("低音提琴",)

@@ -30,10 +30,20 @@ def compose_products(call: ToolCall, phrases: Phrases) -> Draft:
         sentences = [phrases.line("relaxed", what=phrases.joined(found["relaxed"])), *sentences]
     rows = Citation(f"tool:{call.name}", join_sentences(sentences))  # counts and rows: what no one product says
     seen = [*products, *([found["cheaper_sold_out"]] if found.get("cheaper_sold_out") else [])]
-    named = [product for product in seen if phrases.name(product) in rows.text][: MOST_ROWS + 1]
+    named = [product for product in _merged(seen) if phrases.name(product) in rows.text][: MOST_ROWS + 1]
     cited = tuple(cite_product(product, phrases) for product in named)
     answered = sentences[-1] != phrases.line("no_fact", product=phrases.name(products[0]))
     return Draft(tuple(sentences), (*cited, rows), answered=answered)
+
+
+def _merged(products: Sequence[View]) -> list[View]:
+    """Each product once, with all the variants that an answer shows of it."""
+    merged: dict[str, View] = {}
+    for product in products:
+        before = merged.get(product["product_id"], {"variants": []})["variants"]
+        new = [variant for variant in product["variants"] if variant not in before]
+        merged[product["product_id"]] = {**product, "variants": [*before, *new]}
+    return list(merged.values())
 
 
 def cite_product(product: View, phrases: Phrases) -> Citation:
@@ -284,9 +294,13 @@ def _row(product: View, phrases: Phrases) -> str:
 
 
 def _one_name(product: View, phrases: Phrases) -> str:
-    """With its options where one variant is meant out of several."""
-    alone = len(product["variants"]) == 1 and product["variants_in_all"] > 1
-    return phrases.version(product, product["variants"][0]) if alone else phrases.name(product)
+    """With the options that its variants share where they are not all of them: "Basin (blue)"."""
+    variants: Sequence[View] = product["variants"]
+    if not 0 < len(variants) < product["variants_in_all"]:
+        return phrases.name(product)
+    first, *others = [variant["options"] for variant in variants]
+    shared = {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
+    return phrases.version(product, {"options": shared})
 
 
 def _price(variant: View, phrases: Phrases) -> str:

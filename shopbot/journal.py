@@ -4,7 +4,7 @@
        │ ├──no─────▶ declined          │ ├────▶ refused    the shop's rule forbids it; nothing was done
        │ └──later──▶ lapsed            │ └────▶ failed     the tool says that it did nothing
        ▼                               ▼
-    (nothing happens)               unknown ──lookup──▶ done | confirmed (it was not done: it may run again)
+    (nothing happens)               unknown ──lookup──▶ done | failed | confirmed (it was not done: it may run again)
                                        └──────────────▶ handed_over      to a person, with the facts
 
 Each arrow is one UPDATE that names the state it leaves, so of many that try it at once one alone succeeds: that one
@@ -38,7 +38,7 @@ ARROWS: Mapping[ActionStatus, tuple[ActionStatus, ...]] = {
     "proposed": ("confirmed", "declined", "lapsed"),
     "confirmed": ("running", "handed_over"),
     "running": ("done", "failed", "refused", "unknown"),
-    "unknown": ("done", "confirmed", "handed_over"),
+    "unknown": ("done", "failed", "confirmed", "handed_over"),
 }
 """From a state to those that may follow. What is not a key here is final."""
 OPEN: tuple[ActionStatus, ...] = ("confirmed", "running", "unknown")
@@ -119,34 +119,43 @@ class Journal:
 
     def confirm(self, key: str, now: datetime) -> Action:
         """The shopper said yes. Said twice, it stays one action, whatever has become of it."""
-        return self._move(key, "confirmed", now, repeats=(*OPEN, "done", "failed", "refused", "handed_over"))
+        return self._move(
+            key, "proposed", "confirmed", now, repeats=(*OPEN, "done", "failed", "refused", "handed_over")
+        )
 
     def decline(self, key: str, now: datetime) -> Action:
         """The shopper said no."""
-        return self._move(key, "declined", now, repeats=("declined", "lapsed"))
+        return self._move(key, "proposed", "declined", now, repeats=("declined", "lapsed"))
 
     def start(self, key: str, now: datetime) -> bool:
         """Take the right to call the tool: True for one caller alone, and for it once."""
         with self._store.writing() as connection:
-            return _update(connection, key, "running", now)
+            return _update(connection, key, "confirmed", "running", now)
 
     def finish(
         self, key: str, status: Literal["done", "failed", "refused", "unknown"], result: Any, now: datetime
     ) -> Action:
         """What came of the call."""
-        return self._move(key, status, now, result=result)
+        return self._move(key, "running", status, now, result=result)
 
     def resolve(
-        self, key: str, status: Literal["done", "confirmed", "handed_over"], result: Any, now: datetime
+        self, key: str, status: Literal["done", "failed", "confirmed", "handed_over"], result: Any, now: datetime
     ) -> Action:
         """What became known about an action whose end was not seen. "confirmed": it was not done, and may run."""
-        return self._move(key, status, now, result=result, repeats=("done", "handed_over"))
+        return self._move(key, "unknown", status, now, result=result, repeats=("done", "failed", "handed_over"))
 
     def _move(
-        self, key: str, to: ActionStatus, now: datetime, *, result: Any = None, repeats: Sequence[ActionStatus] = ()
+        self,
+        key: str,
+        before: ActionStatus,
+        to: ActionStatus,
+        now: datetime,
+        *,
+        result: Any = None,
+        repeats: Sequence[ActionStatus] = (),
     ) -> Action:
         with self._store.writing() as connection:
-            moved = _update(connection, key, to, now, result)
+            moved = _update(connection, key, before, to, now, result)
             action = _find(connection, key)
         if action is None:
             raise UsageError(f"no action {key!r}")
@@ -165,7 +174,7 @@ class Journal:
         found = self._actions(tables.actions.c.session_id == session_id, tables.actions.c.status == "proposed")
         late = [action for action in found if now - action.proposed_at > PATIENCE]
         for action in late:
-            self._move(action.key, "lapsed", now, repeats=tuple(ARROWS["proposed"]))
+            self._move(action.key, "proposed", "lapsed", now, repeats=tuple(ARROWS["proposed"]))
         return [action for action in found if action not in late]
 
     def interrupted(self, session_id: str, now: datetime) -> list[Action]:
@@ -176,7 +185,7 @@ class Journal:
         found = self._actions(tables.actions.c.session_id == session_id, tables.actions.c.status.in_(OPEN))
         for action in found:
             if action.status == "running":
-                self._move(action.key, "unknown", now, repeats=tuple(ARROWS["running"]))
+                self._move(action.key, "running", "unknown", now, repeats=tuple(ARROWS["running"]))
         keys = [action.key for action in found]
         return self._actions(tables.actions.c.key.in_(keys), tables.actions.c.status.in_(OPEN)) if keys else []
 
@@ -207,16 +216,16 @@ class Journal:
             return [Action(**row) for row in connection.execute(query).mappings()]
 
 
-def _update(connection: sa.Connection, key: str, to: ActionStatus, now: datetime, result: Any = None) -> bool:
-    """One arrow of the diagram; False where the action is not in a state that it leaves."""
-    before = [status for status, after in ARROWS.items() if to in after]
+def _update(
+    connection: sa.Connection, key: str, before: ActionStatus, to: ActionStatus, now: datetime, result: Any = None
+) -> bool:
+    """One arrow of the diagram; False where the action is not in the state that it leaves."""
+    assert to in ARROWS[before]
     values: dict[str, Any] = {"status": to, "changed_at": now}
     if result is not None:
         values["result"] = result
     query = (
-        sa.update(tables.actions)
-        .where(tables.actions.c.key == key, tables.actions.c.status.in_(before))
-        .values(**values)
+        sa.update(tables.actions).where(tables.actions.c.key == key, tables.actions.c.status == before).values(**values)
     )
     return connection.execute(query).rowcount == 1
 

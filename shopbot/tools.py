@@ -44,6 +44,17 @@ class Public:
 OrderId = Annotated[str, Owned("order")]
 ProductId = Annotated[str, Public("product")]
 
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """Injected into a tool that writes: the same for every try of one action. Pass `str(key)` to systems that take one."""
+
+    value: str
+
+    def __str__(self) -> str:
+        return self.value
+
+
 Resolver = Callable[[str, Shopper], str | None]
 """Declared once per type of id: the id in the shop's own spelling if this shopper may name it, else None."""
 
@@ -53,10 +64,17 @@ class Refusal(Exception):
 
 
 class ShopTool(BaseTool):
-    """A tool of the shop. It `needs_login` where its function takes a `Shopper`; `injected` maps parameter to type."""
+    """A tool of the shop. It `needs_login` where its function takes a `Shopper`; `injected` maps parameter to type.
+
+    A tool that writes may have a `preview`, which tells what would happen or refuses, and a `lookup`, which tells by key
+    what an earlier try brought (None: nothing happened). Both take what they need of the tool's own parameters, by name.
+    """
 
     function: Callable[..., Any]
     writes: bool = False
+    preview: Callable[..., Any] | None = None
+    lookup: Callable[..., Any] | None = None
+    timeout: float = 30.0
     needs_login: bool = False
     injected: dict[str, Any]
     ids: dict[str, Any]
@@ -73,11 +91,20 @@ class ShopTool(BaseTool):
         return convert_to_openai_tool(self)
 
 
-def shop_tool(function: Callable[..., Any] | None = None, *, writes: bool = False) -> Any:
+def shop_tool(
+    function: Callable[..., Any] | None = None,
+    *,
+    writes: bool = False,
+    preview: Callable[..., Any] | None = None,
+    lookup: Callable[..., Any] | None = None,
+    timeout: float = 30.0,
+) -> Any:
     """Make a `ShopTool` of a function; bare (`@shop_tool`) or with arguments (`@shop_tool(writes=True)`).
 
-    Parameters annotated with a plain class (`Shopper`, `ShopData`, …) that is neither a JSON type nor a pydantic model
-    are injected. Raises TypeError for a function without a docstring or with an unannotated parameter.
+    `timeout` is in seconds: an action that takes longer is `unknown` until it ends. Parameters annotated with a plain
+    class (`Shopper`, `ShopData`, …) that is neither a JSON type nor a pydantic model are injected.
+
+    Raises TypeError for a function without a docstring or with an unannotated parameter.
     """
 
     def make(function: Callable[..., Any]) -> ShopTool:
@@ -93,6 +120,9 @@ def shop_tool(function: Callable[..., Any] | None = None, *, writes: bool = Fals
             args_schema=schema,
             function=function,
             writes=writes,
+            preview=preview,
+            lookup=lookup,
+            timeout=timeout,
             needs_login=Shopper in injected.values(),
             injected=injected,
             ids={key: mark for key, hint in hints.items() if (mark := _id_mark(hint)) is not None},
@@ -144,7 +174,7 @@ class Toolbox:
     def _check(self, tool: ShopTool) -> None:
         """Raises UsageError for a tool that asks for what nobody provides: now, and not in a shopper's turn."""
         for kind in tool.injected.values():
-            if kind is not Shopper:
+            if kind not in (Shopper, IdempotencyKey):
                 self._value(tool, kind)
 
     @property
@@ -162,6 +192,18 @@ class Toolbox:
         except Refusal as refusal:
             return ToolCall(name, dict(arguments), "refused", {"reason": str(refusal)}, call_id)
         return self._run(tool, ready, shopper, call_id)
+
+    def checked(self, name: str, arguments: Mapping[str, Any], shopper: Shopper) -> tuple[ShopTool, dict[str, Any]]:
+        """The tool and its arguments with ids in the shop's spelling. Raises Refusal where `call` would refuse."""
+        tool = self._known(name)
+        return tool, self._checked(tool, arguments, shopper)
+
+    def apply(
+        self, tool: ShopTool, part: Callable[..., Any], ready: Mapping[str, Any], shopper: Shopper, key: str = ""
+    ) -> Any:
+        """Run a tool's function, preview or lookup on checked arguments, with what it asks for injected."""
+        given = {**ready, **self._injected(tool, shopper, key)}
+        return part(**{name: given[name] for name in inspect.signature(part).parameters if name in given})
 
     def _known(self, name: str) -> ShopTool:
         if name not in self._tools:
@@ -193,14 +235,17 @@ class Toolbox:
         return found
 
     def _run(self, tool: ShopTool, ready: dict[str, Any], shopper: Shopper, call_id: str) -> ToolCall:
-        given = {key: shopper if kind is Shopper else self._value(tool, kind) for key, kind in tool.injected.items()}
         try:
-            result = tool.function(**ready, **given)
+            result = tool.function(**ready, **self._injected(tool, shopper, call_id))
         except Refusal as refusal:
             return ToolCall(tool.name, ready, "refused", {"reason": str(refusal)}, call_id)
         except Exception as error:  # noqa: BLE001 - a shop's tool may raise anything; the turn must survive it
             return ToolCall(tool.name, ready, "failed", {"reason": f"{type(error).__name__}: {error}"}, call_id)
         return ToolCall(tool.name, ready, "done", result, call_id)
+
+    def _injected(self, tool: ShopTool, shopper: Shopper, key: str) -> dict[str, Any]:
+        known: dict[type[Any], Any] = {Shopper: shopper, IdempotencyKey: IdempotencyKey(key)}
+        return {name: known.get(kind) or self._value(tool, kind) for name, kind in tool.injected.items()}
 
     def _value(self, tool: ShopTool, kind: type[Any]) -> Any:
         if kind not in self._values:

@@ -284,6 +284,18 @@ def test_nothing_sold_out_is_called_in_stock(goods: dict[str, Product], asked: s
             assert not variant.available or "out of stock" not in text
 
 
+def test_some_versions_are_named_by_what_they_share_and_all_that_are_shown_are_cited(goods: dict[str, Product]) -> None:
+    product = next(one for one in goods.values() if len({v.options.get("colour") for v in one.variants}) == 2)
+    colours = sorted({one.options["colour"] for one in product.variants})
+    sides = [tuple(one for one in product.variants if one.options["colour"] == colour) for colour in colours]
+    views = [product_view(product, side) for side in sides]
+    draft = answer(done("search_products", {"asked": "compare", "products": views, "total": 2}), "", EN)
+    for colour in colours:
+        assert colour in draft.sentences[0] or colour in draft.sentences[1]
+    (cited,) = (cite for cite in draft.citations if cite.source.startswith("product:"))
+    assert cited.text.count("£") == len(product.variants)
+
+
 def test_only_single_prices_are_set_against_each_other(goods: dict[str, Product]) -> None:
     def said(*products: Product) -> str:
         views = [product_view(one, one.variants) for one in products]

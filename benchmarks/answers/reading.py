@@ -1,15 +1,16 @@
-"""What a reader found: answers of the test halves that somebody read against their sources, one by one.
+"""What a reader found: answers that somebody read against their sources, one by one.
 
-`python -m benchmarks.answers --show FILE.jsonl` writes the answers to be read. A reader adds a verdict to each line and puts
-the file here as `readings.jsonl`:
+`python -m benchmarks.answers --show FILE.jsonl` writes the answers to be read, each with its digest. The reader's verdicts
+stand here in `readings.jsonl`, without the answers, which quote data that are not ours to copy:
 
-    {"half", "id", "question", "answer", "citations", "verdict": "supported" | "invented", "note"}
+    {"half", "id", "digest", "verdict": "supported" | "invented", "note"}
 
 A reading is of one wording: where the bot answers otherwise by now, it does not count.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,10 +30,10 @@ class Reading:
 
 
 def reading_of(half: str, scores: Sequence[Score], path: Path = READINGS) -> Reading:
-    """The reading of these answers, by half, id and text."""
+    """The reading of these answers, by half, id and digest."""
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.is_file() else []
-    verdicts = {(line["half"], line["id"], line["answer"]): line["verdict"] for line in lines}
-    found = {one.question.id: verdicts.get((half, one.question.id, one.text)) for one in scores}
+    verdicts = {(line["half"], line["id"], line["digest"]): line["verdict"] for line in lines}
+    found = {one.question.id: verdicts.get((half, one.question.id, _digest(one.text))) for one in scores}
     invented = tuple(name for name, verdict in found.items() if verdict not in (None, "supported"))
     return Reading(sum(verdict is not None for verdict in found.values()), invented)
 
@@ -43,5 +44,9 @@ def write_answers(half: str, scores: Sequence[Score], path: Path) -> None:
         for one in scores:
             asked = one.question
             cites = [{"source": cite.source, "text": cite.text} for cite in one.citations]
-            line = {"half": half, "id": asked.id, "question": asked.question, "answer": one.text, "citations": cites}
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            line = {"half": half, "id": asked.id, "digest": _digest(one.text), "question": asked.question}
+            file.write(json.dumps({**line, "answer": one.text, "citations": cites}, ensure_ascii=False) + "\n")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Whether a yes is understood as one, and nothing else is."""

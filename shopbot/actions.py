@@ -39,13 +39,13 @@ class Actions:
 
         Refused where the ids are not the shopper's, and where the preview says that the shop's rules forbid it.
         """
+        if shopper.id is None:
+            return ToolCall(name, dict(arguments), "refused", {"reason": "log in first"})
         try:
             tool, ready = self._toolbox.checked(name, arguments, shopper)
             preview = {} if tool.preview is None else self._toolbox.apply(tool, tool.preview, ready, shopper)
         except Refusal as refusal:
             return ToolCall(name, dict(arguments), "refused", {"reason": str(refusal)})
-        if shopper.id is None:
-            return ToolCall(name, dict(arguments), "refused", {"reason": "log in first"})
         made = self._journal.propose(session_id, turn_id, shopper.id, name, ready, preview, self._clock())
         return _as_call(made)
 
@@ -100,10 +100,10 @@ class Actions:
         except Refusal as refusal:  # the shop's data have changed since it was proposed
             self._journal.finish(action.key, "refused", {"reason": str(refusal)}, self._clock())
             return
-        ended = threading.Thread(target=self._work, args=(tool, ready, action, shopper), daemon=True)
-        ended.start()
-        ended.join(tool.timeout)
-        if ended.is_alive():
+        worker = threading.Thread(target=self._work, args=(tool, ready, action, shopper), daemon=True)
+        worker.start()
+        worker.join(tool.timeout)
+        if worker.is_alive():
             try:
                 reason = {"reason": f"no answer in {tool.timeout:g} s"}
                 self._journal.finish(action.key, "unknown", reason, self._clock())
@@ -131,11 +131,13 @@ class Actions:
 
     def _looked_up(self, action: Action, shopper: Shopper, otherwise: Any) -> Action:
         """What the tool knows of an action whose end was not seen: done, or `otherwise` where it knows of none."""
-        tool, ready = self._toolbox.checked(action.tool, action.arguments, shopper)
-        if tool.lookup is None:
-            return action
         try:
+            tool, ready = self._toolbox.checked(action.tool, action.arguments, shopper)
+            if tool.lookup is None:
+                return action
             result = self._toolbox.apply(tool, tool.lookup, ready, shopper, action.key)
+        except Refusal:  # the shop's data have changed since: what became of it, a person must find out
+            return action
         except Exception:
             log.exception("action %s: the lookup of %s raised", action.key, action.tool)
             return action

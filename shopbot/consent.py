@@ -20,6 +20,7 @@ _PLAIN = str.maketrans(
     "’‘請訂單這個確認處辦謝換貨調對沒錯嗎麼給來為繼續執過", "''请订单这个确认处办谢换货调对没错吗么给来为继续执过"
 )
 """Apostrophes and the traditional characters of agreeing, as consent.toml writes them."""
+_SHORTEST_ID = 5
 _LONGEST = 160
 """Characters of a message that may be a yes; longer ones say more than that."""
 _IS_QUESTION = re.compile(r"[?？]|[吗么呢]\s*[。.!！~]*$")
@@ -47,7 +48,9 @@ def consent_to(message: str, tool: str = "", proposal: str = "") -> Consent:
 
 
 def _with_ids_named(text: str, proposal: str) -> str:
-    return _ID.sub(lambda found: " it " if found[0].lstrip("#") in proposal else found[0], text)
+    """The text with "it" for each id of the proposal; not for a bare number, which may be how many."""
+    named = {found.lstrip("#") for found in _ID.findall(proposal) if len(found) >= _SHORTEST_ID}
+    return _ID.sub(lambda found: " it " if found[0].lstrip("#") in named else found[0], text)
 
 
 def _is_yes(text: str, verb: str) -> bool:

@@ -36,6 +36,8 @@ def test_a_yes(message: str) -> None:
         ("ok my order is with me now", "other"),
         ("go ahead and tell me what that means", "other"),
         ("cancel LF-99999", "other"),
+        ("cancel 79", "other"),
+        ("cancel 20311 of them", "other"),
         ("yes, the other one", "other"),
         ("sure you can?", "other"),
         ("可以吗", "other"),

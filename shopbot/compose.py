@@ -74,7 +74,8 @@ def compose_found(found: Retrieved, phrases: Phrases) -> Draft:
 def _is_foreign(found: Retrieved) -> bool:
     """Whether the question shares no word with the passages and is not near them: keys struck at random, other matters."""
     rules = [one for one in found.passages if one.passage.kind != "product"]
-    return bool(rules) and all(not one.lexical and one.dense < FAINT for one in rules)
+    # One with neither score was not searched for but given.
+    return bool(rules) and all(not one.lexical and 0 < one.dense < FAINT for one in rules)
 
 
 def cite_passage(passage: Passage) -> Citation:

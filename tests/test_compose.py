@@ -372,7 +372,9 @@ def test_sentences_are_said_in_the_order_of_their_document_without_their_marks()
     assert draft.citations[0].text == "- You have **21 days** Filler. 1. Sale items are excluded"
 
 
-@pytest.mark.parametrize(("lexical", "dense", "quoted"), [(0.0, 0.35, False), (0.0, 0.45, True), (0.4, 0.1, True)])
+@pytest.mark.parametrize(
+    ("lexical", "dense", "quoted"), [(0.0, 0.35, False), (0.0, 0.45, True), (0.4, 0.1, True), (0.0, 0.0, True)]
+)
 def test_passages_that_have_nothing_to_do_with_the_question_are_not_quoted(
     lexical: float, dense: float, quoted: bool
 ) -> None:

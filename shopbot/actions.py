@@ -73,7 +73,9 @@ class Actions:
         cleared: list[ToolCall] = []
         for action in self._journal.interrupted(session_id, self._clock()):
             if action.status == "unknown":
-                action = self._looked_up(action, Shopper(action.shopper_id), otherwise="confirmed")
+                # What a dead process was running may run again; what was given up as slow may be running still.
+                again = "confirmed" if action.result is None else None
+                action = self._looked_up(action, Shopper(action.shopper_id), otherwise=again)
             if action.status == "confirmed":
                 action = self._run_if_first(action, Shopper(action.shopper_id))
             if action.status == "unknown":
@@ -85,30 +87,31 @@ class Actions:
     # ------------------------------------------------------------ one call of a tool
 
     def _run_if_first(self, action: Action, shopper: Shopper) -> Action:
-        if self._journal.start(action.key, self._clock()):
-            self._call(action, shopper)
+        ended = self._journal.start(action.key, self._clock()) and self._call(action, shopper)
         found = self._journal.action(action.key)
         assert found is not None
-        if found.status == "unknown":
+        if found.status == "unknown" and ended:
             return self._looked_up(found, shopper, otherwise="failed")
         return found
 
-    def _call(self, action: Action, shopper: Shopper) -> None:
-        """Call the tool in a thread of its own; where it takes too long, it writes down its end when that comes."""
+    def _call(self, action: Action, shopper: Shopper) -> bool:
+        """Call the tool in a thread of its own; False where it takes too long: it writes down its end when that comes."""
         try:
             tool, ready = self._toolbox.checked(action.tool, action.arguments, shopper)
         except Refusal as refusal:  # the shop's data have changed since it was proposed
             self._journal.finish(action.key, "refused", {"reason": str(refusal)}, self._clock())
-            return
+            return True
         worker = threading.Thread(target=self._work, args=(tool, ready, action, shopper), daemon=True)
         worker.start()
         worker.join(tool.timeout)
-        if worker.is_alive():
+        slow = worker.is_alive()
+        if slow:
             try:
                 reason = {"reason": f"no answer in {tool.timeout:g} s"}
                 self._journal.finish(action.key, "unknown", reason, self._clock())
             except UsageError:  # it ended in this very moment
                 log.info("action %s ended as it was given up", action.key)
+        return not slow
 
     def _work(self, tool: ShopTool, ready: Mapping[str, Any], action: Action, shopper: Shopper) -> None:
         try:
@@ -130,7 +133,7 @@ class Actions:
                 self._journal.resolve(key, "done", result, now)
 
     def _looked_up(self, action: Action, shopper: Shopper, otherwise: Any) -> Action:
-        """What the tool knows of an action whose end was not seen: done, or `otherwise` where it knows of none."""
+        """What the tool knows of an action whose end was not seen: done, or `otherwise` where it knows of none (None: as it was)."""
         try:
             tool, ready = self._toolbox.checked(action.tool, action.arguments, shopper)
             if tool.lookup is None:
@@ -140,6 +143,8 @@ class Actions:
             return action
         except Exception:
             log.exception("action %s: the lookup of %s raised", action.key, action.tool)
+            return action
+        if result is None and otherwise is None:
             return action
         status = otherwise if result is None else "done"
         return self._journal.resolve(

@@ -190,13 +190,26 @@ def test_a_tool_that_fails(store: Store, till: Till, fails: str, tool: ShopTool,
     assert len(till.lines) == effects
 
 
-def test_a_tool_that_takes_too_long_is_unknown_until_it_ends(store: Store, till: Till) -> None:
+@pytest.mark.parametrize("tool", [BLIND, SEEN])
+def test_a_tool_that_takes_too_long_is_unknown_until_it_ends(store: Store, till: Till, tool: ShopTool) -> None:
     till.fails = "slow"
-    actions = actions_of(store, till, BLIND)
+    actions = actions_of(store, till, tool)
     call = propose(store, actions)
     slow = actions.run(call.id, MEI)
     assert (slow.status, slow.result) == ("unknown", {"reason": "no answer in 0.2 s"})
     wait_for(lambda: actions.run(call.id, MEI).status == "done")
+    assert till.lines == [f"{call.id} A1"]
+
+
+def test_what_was_given_up_as_slow_is_not_run_again_by_a_later_turn(store: Store, till: Till) -> None:
+    till.fails = "slow"
+    actions = actions_of(store, till)
+    call = propose(store, actions)
+    assert actions.run(call.id, MEI).status == "unknown"
+    (cleared,) = actions.recover("s")  # the till knows of nothing yet, and the first try is still under way
+    assert cleared.status == "unknown"
+    wait_for(lambda: bool(till.lines))
+    time.sleep(0.3)
     assert till.lines == [f"{call.id} A1"]
 
 

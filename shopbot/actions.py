@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from shopbot import wire
 from shopbot.errors import UsageError
 from shopbot.journal import Action, Journal
-from shopbot.tools import Refusal, ShopTool, Toolbox
+from shopbot.tools import NeedsPerson, Refusal, ShopTool, Toolbox
 from shopbot.types import CallStatus, Shopper, ToolCall
 
 log = logging.getLogger(__name__)
@@ -43,11 +43,21 @@ class Actions:
             return ToolCall(name, dict(arguments), "refused", {"reason": "log in first"})
         try:
             tool, ready = self._toolbox.checked(name, arguments, shopper)
+            self._within_limit(tool, shopper.id)
             preview = {} if tool.preview is None else self._toolbox.apply(tool, tool.preview, ready, shopper)
         except Refusal as refusal:
-            return ToolCall(name, dict(arguments), "refused", {"reason": str(refusal)})
+            return ToolCall(name, dict(arguments), "refused", refusal.as_result())
         made = self._journal.propose(session_id, turn_id, shopper.id, name, ready, preview, self._clock())
         return _as_call(made)
+
+    def _within_limit(self, tool: ShopTool, shopper_id: str) -> None:
+        now = self._clock()
+        if tool.daily is None or self._journal.count_done(shopper_id, tool.name, now - timedelta(days=1)) < tool.daily:
+            return
+        raise NeedsPerson(
+            "you have reached the number of such changes that I may make in a day",
+            "您今天的此类操作次数已达到我可以办理的上限",
+        )
 
     def decline(self, key: str) -> ToolCall:
         """The shopper said no."""
@@ -99,7 +109,7 @@ class Actions:
         try:
             tool, ready = self._toolbox.checked(action.tool, action.arguments, shopper)
         except Refusal as refusal:  # the shop's data have changed since it was proposed
-            self._journal.finish(action.key, "refused", {"reason": str(refusal)}, self._clock())
+            self._journal.finish(action.key, "refused", refusal.as_result(), self._clock())
             return True
         worker = threading.Thread(target=self._work, args=(tool, ready, action, shopper), daemon=True)
         worker.start()
@@ -117,7 +127,7 @@ class Actions:
         try:
             result = wire.to_json(self._toolbox.apply(tool, tool.function, ready, shopper, action.key))
         except Refusal as refusal:
-            self._end(action.key, "refused", {"reason": str(refusal)})
+            self._end(action.key, "refused", refusal.as_result())
         except Exception as error:
             log.exception("action %s: %s raised", action.key, action.tool)
             self._end(action.key, "unknown", {"reason": f"{type(error).__name__}: {error}"})

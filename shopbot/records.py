@@ -13,11 +13,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 from shopbot import typed
 from shopbot.rows import Problems, Row, plain, read_rows
-from shopbot.types import Account, Order, Product
+from shopbot.types import Account, Order, Product, Variant
 
 __all__ = ["Row", "ShopData", "read_rows"]
 
@@ -39,16 +40,22 @@ _ITEM_FIELDS = ("item_id", "product_id", "name", "price", "quantity", "options")
 
 
 class ShopData:
-    """Products, orders and users by id, as raw records. After writing to `products` call `changed()`."""
+    """Products, orders and users by id, as raw records. A tool that writes holds `lock`, and calls `changed()` at the end.
+
+    `ledger` is for what a tool has done, by idempotency key, so that its lookup can tell; it is no part of the records.
+    """
 
     def __init__(self) -> None:
         self.products: dict[str, Record] = {}
         self.orders: dict[str, Record] = {}
         self.users: dict[str, Record] = {}
         self.problems: list[str] = []
+        self.ledger: dict[str, Any] = {}
+        self.lock = RLock()
         self._typed: list[Product] | None = None
         self._order_ids: dict[str, str] = {}
         self._owned: dict[str, list[str]] = {}
+        self._skus: dict[str, str] = {}
 
     @classmethod
     def load(
@@ -86,6 +93,19 @@ class ShopData:
         record = self.products.get(product_id)
         return None if record is None else typed.product(record)
 
+    def variant(self, sku: str) -> tuple[Product, Variant] | None:
+        """What is sold under this sku, case aside, and its product."""
+        if not self._skus:
+            self._skus = {
+                str(variant).casefold(): product_id
+                for product_id, record in self.products.items()
+                for variant in record.get("variants", {})
+            }
+        product = self.product(self._skus.get(sku.casefold(), ""))
+        variants = product.variants if product is not None else ()
+        found = next((one for one in variants if one.sku.casefold() == sku.casefold()), None)
+        return None if product is None or found is None else (product, found)
+
     def all_products(self) -> list[Product]:
         """Every product, typed; cached until `changed()`."""
         if self._typed is None:
@@ -117,7 +137,7 @@ class ShopData:
     def changed(self) -> None:
         """Forget what was made of the records: call after writing to `products`, or replacing an order."""
         self._typed = None
-        self._order_ids, self._owned = {}, {}
+        self._order_ids, self._owned, self._skus = {}, {}, {}
 
     def copy(self) -> ShopData:
         """A deep copy, to write to without touching this one. Typed products are shared: they are frozen."""
@@ -127,6 +147,7 @@ class ShopData:
             marshal.dumps((self.products, self.orders, self.users))
         )
         other.problems = list(self.problems)
+        other.ledger = dict(self.ledger)
         other._typed = self._typed
         return other
 

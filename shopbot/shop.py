@@ -384,7 +384,23 @@ def _resolvers(data: ShopData) -> dict[str, Resolver]:
         found = data.order(order_id)
         return found.id if found is not None and shopper.id is not None and found.shopper_id == shopper.id else None
 
+    def item(sku: str, shopper: Shopper) -> str | None:
+        mine = (item.sku for order in data.orders_of(shopper.id or "") for item in order.items)
+        return next((one for one in mine if one.casefold() == sku.casefold()), None)
+
+    def payment(method_id: str, shopper: Shopper) -> str | None:
+        account = data.account(shopper.id or "")
+        methods = account.payment_methods if account is not None else ()
+        return next((str(one["id"]) for one in methods if one.get("id") == method_id), None)
+
+    def user(user_id: str, shopper: Shopper) -> str | None:
+        return shopper.id if user_id == shopper.id else None
+
     def product(product_id: str, shopper: Shopper) -> str | None:
         return product_id if data.product(product_id) is not None else None
 
-    return {"order": order, "product": product}
+    def variant(sku: str, shopper: Shopper) -> str | None:
+        found = data.variant(sku)
+        return found[1].sku if found is not None else None
+
+    return {"order": order, "item": item, "payment": payment, "user": user, "product": product, "variant": variant}

@@ -6,8 +6,8 @@
 
 What a model may choose (`order_id`) is in the schema; what it must never choose (`Shopper`, the shop's data) is
 injected by type and is not. Ids say whose they are: `Owned` ones must be the shopper's, `Public` ones must exist.
-Every planner's calls go through `Toolbox.call`, which checks before it runs and never raises for a bad call:
-the outcome is a `ToolCall` with a status.
+A call to a tool that reads goes through `Toolbox.call`, one to a tool that writes through `Actions`, whoever planned it:
+both check before anything runs and never raise for a bad call. The outcome is a `ToolCall` with a status.
 """
 
 from __future__ import annotations
@@ -42,7 +42,13 @@ class Public:
 
 
 OrderId = Annotated[str, Owned("order")]
+ItemId = Annotated[str, Owned("item")]
+"""The sku of something that the shopper ordered. Whether it is in the order meant, the tool checks."""
+PaymentId = Annotated[str, Owned("payment")]
+UserId = Annotated[str, Owned("user")]
 ProductId = Annotated[str, Public("product")]
+VariantId = Annotated[str, Public("variant")]
+"""The sku of something in the catalog, such as what is wanted in exchange."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,23 @@ Resolver = Callable[[str, Shopper], str | None]
 
 
 class Refusal(Exception):
-    """Raised by a tool that will not do what is asked; the reason is told to the shopper."""
+    """Raised by a tool that will not do what is asked; the reason is told to the shopper, in Chinese where `zh` says it."""
+
+    def __init__(self, reason: str, zh: str = "") -> None:
+        super().__init__(reason)
+        self.zh = zh
+
+    def as_result(self) -> dict[str, Any]:
+        """The result of a call that was refused."""
+        return {"reason": str(self), **({"zh": self.zh} if self.zh else {})}
+
+
+class NeedsPerson(Refusal):
+    """Raised by a tool where the shop's rules leave the decision to a person: the conversation is handed over."""
+
+    def as_result(self) -> dict[str, Any]:
+        """The result of a call that only a person may make."""
+        return {**super().as_result(), "needs_person": True}
 
 
 class ShopTool(BaseTool):
@@ -68,6 +90,8 @@ class ShopTool(BaseTool):
 
     A tool that writes may have a `preview`, which tells what would happen or refuses, and a `lookup`, which tells by key
     what an earlier try brought (None: nothing happened). Both take what they need of the tool's own parameters, by name.
+    `intent` is that of a message which asks for it; a shopper may have it done `daily` times in 24 hours, then a person
+    decides (None: as often as they like).
     """
 
     function: Callable[..., Any]
@@ -75,6 +99,8 @@ class ShopTool(BaseTool):
     preview: Callable[..., Any] | None = None
     lookup: Callable[..., Any] | None = None
     timeout: float = 30.0
+    intent: str = ""
+    daily: int | None = None
     needs_login: bool = False
     injected: dict[str, Any]
     ids: dict[str, Any]
@@ -98,6 +124,8 @@ def shop_tool(
     preview: Callable[..., Any] | None = None,
     lookup: Callable[..., Any] | None = None,
     timeout: float = 30.0,
+    intent: str = "",
+    daily: int | None = None,
 ) -> Any:
     """Make a `ShopTool` of a function; bare (`@shop_tool`) or with arguments (`@shop_tool(writes=True)`).
 
@@ -123,6 +151,8 @@ def shop_tool(
             preview=preview,
             lookup=lookup,
             timeout=timeout,
+            intent=intent or name,
+            daily=daily,
             needs_login=Shopper in injected.values(),
             injected=injected,
             ids={key: mark for key, hint in hints.items() if (mark := _id_mark(hint)) is not None},
@@ -185,13 +215,22 @@ class Toolbox:
         return name in self._tools
 
     def call(self, name: str, arguments: Mapping[str, Any], shopper: Shopper, call_id: str = "") -> ToolCall:
-        """Check and run one call. A call that may not run comes back `refused`, one that broke `failed`."""
+        """Check and run one call. A call that may not run comes back `refused`, one that broke `failed`.
+
+        Raises UsageError for a tool that writes: only `Actions` runs those, after a yes.
+        """
+        if self.writes(name):
+            raise UsageError(f"{name} writes: propose it through Actions, which runs it once and after a yes")
         try:
             tool = self._known(name)
             ready = self._checked(tool, arguments, shopper)
         except Refusal as refusal:
-            return ToolCall(name, dict(arguments), "refused", {"reason": str(refusal)}, call_id)
+            return ToolCall(name, dict(arguments), "refused", refusal.as_result(), call_id)
         return self._run(tool, ready, shopper, call_id)
+
+    def writes(self, name: str) -> bool:
+        """Whether there is such a tool and it changes something."""
+        return name in self._tools and self._tools[name].writes
 
     def checked(self, name: str, arguments: Mapping[str, Any], shopper: Shopper) -> tuple[ShopTool, dict[str, Any]]:
         """The tool and its arguments with ids in the shop's spelling. Raises Refusal where `call` would refuse."""
@@ -238,7 +277,7 @@ class Toolbox:
         try:
             result = tool.function(**ready, **self._injected(tool, shopper, call_id))
         except Refusal as refusal:
-            return ToolCall(tool.name, ready, "refused", {"reason": str(refusal)}, call_id)
+            return ToolCall(tool.name, ready, "refused", refusal.as_result(), call_id)
         except Exception as error:  # noqa: BLE001 - a shop's tool may raise anything; the turn must survive it
             return ToolCall(tool.name, ready, "failed", {"reason": f"{type(error).__name__}: {error}"}, call_id)
         return ToolCall(tool.name, ready, "done", result, call_id)

@@ -33,7 +33,7 @@ def many(order_ids: list[OrderId], shopper: Shopper) -> list[str]:
     return order_ids
 
 
-@shop_tool(writes=True)
+@shop_tool
 def breaks(product_id: ProductId | None = None) -> str:
     """Always fails."""
     raise RuntimeError("the till is open")
@@ -122,6 +122,18 @@ def test_a_visitor_is_asked_to_log_in(box: Toolbox) -> None:
 def test_a_tool_that_raises_is_a_failed_call(box: Toolbox) -> None:
     call = box.call("breaks", {}, Shopper("ann"))
     assert (call.status, call.result) == ("failed", {"reason": "RuntimeError: the till is open"})
+
+
+@shop_tool(writes=True)
+def change(order_id: OrderId, shopper: Shopper) -> str:
+    """Change something."""
+    raise AssertionError("nobody said yes")
+
+
+def test_a_tool_that_writes_does_not_run_without_the_journal() -> None:
+    box = Toolbox([change], {"order": _own}, {})
+    with pytest.raises(UsageError, match="propose it through Actions"):
+        box.call("change", {"order_id": "A-1"}, Shopper("ann"))
 
 
 def test_a_type_that_nobody_provides_is_the_callers_error() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from shopbot import wire
 from shopbot.errors import UsageError
-from shopbot.journal import Action, Journal
+from shopbot.journal import PATIENCE, Action, Journal
 from shopbot.tools import NeedsPerson, Refusal, ShopTool, Toolbox
 from shopbot.types import CallStatus, Shopper, ToolCall
 
@@ -33,11 +33,18 @@ class Actions:
         self._clock = clock
 
     def propose(
-        self, name: str, arguments: Mapping[str, Any], shopper: Shopper, session_id: str, turn_id: str
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        shopper: Shopper,
+        session_id: str,
+        turn_id: str,
+        instead_of: ToolCall | None = None,
     ) -> ToolCall:
         """Check a write and write it down; nothing is done yet. `result` is the tool's preview, `id` the action's key.
 
-        Refused where the ids are not the shopper's, and where the preview says that the shop's rules forbid it.
+        Refused where the ids are not the shopper's, and where the preview says that the shop's rules forbid it. What waited
+        until now (`instead_of`) is declined in its favour; the same again stays as it is.
         """
         if shopper.id is None:
             return ToolCall(name, dict(arguments), "refused", {"reason": "log in first"})
@@ -47,8 +54,21 @@ class Actions:
             preview = {} if tool.preview is None else self._toolbox.apply(tool, tool.preview, ready, shopper)
         except Refusal as refusal:
             return ToolCall(name, dict(arguments), "refused", refusal.as_result())
+        if instead_of is not None and (name, wire.to_json(ready)) == (instead_of.name, dict(instead_of.arguments)):
+            return instead_of
         made = self._journal.propose(session_id, turn_id, shopper.id, name, ready, preview, self._clock())
+        if instead_of is not None:
+            self._journal.decline(instead_of.id, self._clock())
         return _as_call(made)
+
+    def waiting(self, key: str, shopper: Shopper) -> ToolCall | None:
+        """The action of this key, if it is the shopper's: `proposed`, or `declined` where it has waited too long."""
+        found = self._journal.action(key)
+        if found is None or found.shopper_id != shopper.id:
+            return None
+        if found.status == "proposed" and self._clock() - found.proposed_at > PATIENCE:
+            found = self._journal.lapse(key, self._clock())
+        return _as_call(found)
 
     def _within_limit(self, tool: ShopTool, shopper_id: str) -> None:
         now = self._clock()
@@ -59,9 +79,9 @@ class Actions:
             "您今天的此类操作次数已达到我可以办理的上限",
         )
 
-    def decline(self, key: str) -> ToolCall:
-        """The shopper said no."""
-        return _as_call(self._journal.decline(key, self._clock()))
+    def decline(self, key: str, shopper: Shopper) -> ToolCall:
+        """The shopper said no. Raises UsageError where there is no such action of theirs, or they have said yes before."""
+        return _as_call(self._journal.decline(self._own(key, shopper).key, self._clock()))
 
     def run(self, key: str, shopper: Shopper) -> ToolCall:
         """The shopper said yes: do it, once. A repeat gets what became of it, and does nothing.
@@ -69,11 +89,15 @@ class Actions:
         Raises:
             UsageError: no such action, not this shopper's, or declined or lapsed before.
         """
+        action = self._own(key, shopper)
+        self._journal.confirm(key, self._clock())
+        return _as_call(self._run_if_first(action, shopper))
+
+    def _own(self, key: str, shopper: Shopper) -> Action:
         action = self._journal.action(key)
         if action is None or action.shopper_id != shopper.id:
             raise UsageError(f"no action {key!r} of this shopper")
-        self._journal.confirm(key, self._clock())
-        return _as_call(self._run_if_first(action, shopper))
+        return action
 
     def recover(self, session_id: str) -> list[ToolCall]:
         """Clear up what an earlier turn of the session left open: finish it, or hand it to a person.

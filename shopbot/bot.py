@@ -1,6 +1,6 @@
 """ShopBot: a turn, as an async generator of events.
 
-    message ─▶ understand ─▶ plan ⇄ act, retrieve ─▶ compose ─▶ word ─▶ store
+    message ─▶ understand ─▶ a yes or no? ─▶ plan ⇄ act, retrieve ─▶ compose ─▶ word ─▶ store
 
 Nothing blocks the event loop: encoding, searching, tools and the database run in threads. The turn is stored before its
 last event, `Finished`, goes out; a consumer that leaves early leaves an interrupted turn, never half of one.
@@ -20,13 +20,16 @@ from uuid import uuid4
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
+from shopbot.acting import LATER, WAITING, Acting
 from shopbot.compose import combine, compose_call, compose_found, compose_line
+from shopbot.compose_actions import with_question
 from shopbot.errors import SessionBusy, UsageError
 from shopbot.phrases import Phrases
 from shopbot.planner import MOST_CALLS, Call, HandOver, Lookup, Planner, Say, Step
 from shopbot.tools import Toolbox
 from shopbot.turn import LiveTurn, Question
 from shopbot.types import (
+    Decision,
     Draft,
     Drafted,
     Event,
@@ -93,6 +96,7 @@ class ShopBot:
     mind: Mind
     planner: Planner
     toolbox: Toolbox
+    acting: Acting
     store: Store
     clock: Callable[[], datetime]
     wording: Wording | None = None
@@ -100,8 +104,12 @@ class ShopBot:
 
     # ---------------------------------------------------------------- a turn
 
-    async def stream(self, message: str, *, shopper: Shopper, session: str | None = None) -> AsyncIterator[Event]:
+    async def stream(
+        self, message: str, *, shopper: Shopper, session: str | None = None, decision: Decision | None = None
+    ) -> AsyncIterator[Event]:
         """Answer a message; yields the events of the turn, `Finished` last.
+
+        `decision` is the shopper's word on a proposed action, if a button gave it; the message is what the button says.
 
         Raises UsageError if the session is another shopper's, StoreError if the turn cannot be stored.
         """
@@ -109,7 +117,7 @@ class ShopBot:
         turn = await self._begin(message, shopper, session or uuid4().hex)
         events: list[Event] = []
         try:
-            async for event in self._answer(turn):
+            async for event in self._answer(turn, decision):
                 events.append(event)
                 yield event
             events.append(_finished(turn, events, (perf_counter() - started) * 1000))
@@ -119,10 +127,12 @@ class ShopBot:
             raise
         yield events[-1]
 
-    async def reply(self, message: str, *, shopper: Shopper, session: str | None = None) -> Finished:
+    async def reply(
+        self, message: str, *, shopper: Shopper, session: str | None = None, decision: Decision | None = None
+    ) -> Finished:
         """The same turn, whole: its last event, with text, citations, tool calls and times."""
         last: Event | None = None
-        async for event in self.stream(message, shopper=shopper, session=session):
+        async for event in self.stream(message, shopper=shopper, session=session, decision=decision):
             last = event
         assert isinstance(last, Finished)
         return last
@@ -131,18 +141,36 @@ class ShopBot:
         """The bot as a LangChain Runnable; the shopper comes from `config["configurable"]["shopper"]`."""
         return _BotRunnable(self)
 
-    async def _answer(self, turn: LiveTurn) -> AsyncIterator[Event]:
+    async def _answer(self, turn: LiveTurn, decision: Decision | None) -> AsyncIterator[Event]:
         try:
             yield await self._understand(turn)
-            async for step in self.planner.plan(turn) if _says_something(turn.message) else _one(Say("empty")):
-                async for event in self._carry_out(step, turn):
+            for event in await self.acting.recover(turn, self.voices[turn.language]):
+                yield event
+            said, more = await self.acting.hear(turn, decision, self.voices[turn.language])
+            for event in said:
+                yield event
+            if more:
+                async for event in self._plan(turn):
+                    yield event
+            while turn.waiting is None and (queued := turn.state.get(LATER)):
+                async for event in self._next(queued.pop(0), turn):
                     yield event
         except Exception:
             log.exception("turn %s: a part failed", turn.id)
             turn.drafts.append(compose_line("tool_failed", self.voices[turn.language], answered=False))
-        draft = combine(turn.drafts, self.voices[turn.language])
-        async for event in self._word(draft, turn):
+        async for event in self._word(self._draft(turn), turn):
             yield event
+
+    def _draft(self, turn: LiveTurn) -> Draft:
+        """One draft of those that the steps brought, with the question that an action waits for at its end."""
+        phrases = self.voices[turn.language]
+        turn.state.pop(WAITING, None)
+        if turn.waiting is None:
+            return combine(turn.drafts, phrases)
+        turn.state[WAITING] = turn.waiting.id
+        answered = turn.proposed or any(draft.answered for draft in turn.drafts)
+        draft = combine(turn.drafts, phrases) if answered else Draft(())
+        return with_question(draft, turn.waiting, turn.proposed, phrases)
 
     # ---------------------------------------------------------------- its stages
 
@@ -171,6 +199,22 @@ class ShopBot:
         turn.profile = Profile(first.guess.intent, first.guess.confidence, 0.0, first.language)
         return Understood(turn.profile, timed.milliseconds)
 
+    async def _plan(self, turn: LiveTurn) -> AsyncIterator[Event]:
+        async for step in self.planner.plan(turn) if _says_something(turn.message) else _one(Say("empty")):
+            async for event in self._carry_out(step, turn):
+                yield event
+
+    async def _next(self, queued: Mapping[str, Any], turn: LiveTurn) -> AsyncIterator[Event]:
+        """What was asked for beside an action that has been settled now: another action, or a request in words."""
+        if "tool" in queued:
+            step = Call(queued["tool"], queued["arguments"], turn.questions[0])
+            async for event in self._carry_out(step, turn):
+                yield event
+            return
+        turn.questions = await asyncio.to_thread(self.mind.understand, queued["text"])
+        async for event in self._plan(turn):
+            yield event
+
     async def _carry_out(self, step: Step, turn: LiveTurn) -> AsyncIterator[Event]:
         yield Planned((_describe(step),), 0.0)
         phrases = self.voices[turn.language]
@@ -178,11 +222,12 @@ class ShopBot:
             case Say():
                 turn.drafts.append(compose_line(step.line, phrases, step.answered, step.fields))
             case HandOver():
-                turn.handed_over = True
-                turn.drafts.append(compose_line("person", phrases, fields={"contact": self.contact}))
-                yield HandedOver(step.reason)
+                yield self._hand_over(step.reason, turn, phrases)
             case Lookup():
                 yield await self._retrieve(step, turn, phrases)
+            case Call() if len(turn.calls) < MOST_CALLS and self.toolbox.writes(step.tool):
+                async for event in self._propose(step, turn, phrases):
+                    yield event
             case Call() if len(turn.calls) < MOST_CALLS:
                 yield await self._act(step, turn, phrases)
             case Call():
@@ -196,6 +241,19 @@ class ShopBot:
         turn.drafts.append(compose_found(found, phrases))
         turn.state["question"] = step.question.text
         return found
+
+    async def _propose(self, step: Call, turn: LiveTurn, phrases: Phrases) -> AsyncIterator[Event]:
+        called = await self.acting.propose(step.tool, step.arguments, turn, phrases)
+        if called is None:
+            return
+        yield called
+        if called.call.status == "refused" and called.call.result.get("needs_person"):
+            yield self._hand_over(str(called.call.result["reason"]), turn, phrases)
+
+    def _hand_over(self, reason: str, turn: LiveTurn, phrases: Phrases) -> Event:
+        turn.handed_over = True
+        turn.drafts.append(compose_line("person", phrases, fields={"contact": self.contact}))
+        return HandedOver(reason)
 
     async def _act(self, step: Call, turn: LiveTurn, phrases: Phrases) -> Event:
         with _Timed(turn, "act") as timed:
@@ -292,6 +350,7 @@ def _finished(turn: LiveTurn, events: Sequence[Event], milliseconds: float) -> F
         answered=draft.answered,
         timings=dict(turn.timings),
         milliseconds=milliseconds,
+        waiting=turn.waiting,
     )
 
 

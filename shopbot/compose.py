@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
+from shopbot.compose_actions import compose_refusal, spoken
 from shopbot.compose_orders import compose_account, compose_order, compose_orders
 from shopbot.compose_products import cite_product, compose_products
 from shopbot.phrases import Phrases
@@ -99,12 +100,11 @@ def compose_call(call: ToolCall, question: str, phrases: Phrases) -> Draft:
 
 
 def _refused(call: ToolCall, phrases: Phrases) -> Draft:
-    reason = str(call.result["reason"])
-    if reason == "log in first":
-        return compose_line("log_in", phrases, answered=False)
-    if named := call.arguments.get("order_id"):
+    """An order that is not the shopper's is told of by its id; any other refusal by its reason."""
+    if call.result["reason"] != "log in first" and (named := call.arguments.get("order_id")):
         return compose_line("not_yours", phrases, answered=False, fields={"id": _printable(str(named))})
-    return compose_line("refused", phrases, answered=False, fields={"reason": reason})
+    refusal = compose_refusal(call, phrases)
+    return Draft(refusal.sentences, answered=False, fixed=True)
 
 
 def _printable(text: str) -> str:
@@ -128,9 +128,8 @@ def _plain(call: ToolCall, question: str, phrases: Phrases) -> Draft:
     else:
         result = cast("Mapping[str, Any]", raw)
         fields = [f"{name}: {value}" for name, value in result.items() if not isinstance(value, dict | list)]
-        say = result.get("say")
-        spoken = cast("Mapping[str, str]", say).get(phrases.language) if isinstance(say, Mapping) else say
-        lines = [str(spoken)] if spoken else [f"\n- {field}" for field in fields]
+        said = spoken(result, phrases)
+        lines = [said] if said else [f"\n- {field}" for field in fields]
     return Draft(tuple(lines), (Citation(f"tool:{call.name}", "\n".join(lines)),), answered=bool(lines))
 
 

@@ -127,6 +127,10 @@ class Journal:
         """The shopper said no."""
         return self._move(key, "proposed", "declined", now, repeats=("declined", "lapsed"))
 
+    def lapse(self, key: str, now: datetime) -> Action:
+        """It has waited too long for a word."""
+        return self._move(key, "proposed", "lapsed", now, repeats=tuple(ARROWS["proposed"]))
+
     def start(self, key: str, now: datetime) -> bool:
         """Take the right to call the tool: True for one caller alone, and for it once."""
         with self._store.writing() as connection:
@@ -174,7 +178,7 @@ class Journal:
         found = self._actions(tables.actions.c.session_id == session_id, tables.actions.c.status == "proposed")
         late = [action for action in found if now - action.proposed_at > PATIENCE]
         for action in late:
-            self._move(action.key, "proposed", "lapsed", now, repeats=tuple(ARROWS["proposed"]))
+            self.lapse(action.key, now)
         return [action for action in found if action not in late]
 
     def interrupted(self, session_id: str, now: datetime) -> list[Action]:

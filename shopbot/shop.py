@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
+from shopbot.acting import Acting
 from shopbot.answer_bank import AnswerBank, Approved, read_entries, wordings
 from shopbot.bot import ShopBot, Splice
 from shopbot.catalog import Catalog
@@ -34,7 +35,7 @@ from shopbot.planner import HeadPlanner, ModelPlanner
 from shopbot.prompts import system_prompt
 from shopbot.reads import READ_TOOLS
 from shopbot.records import ShopData
-from shopbot.tools import Resolver, ShopTool, Toolbox
+from shopbot.tools import Resolver, ShopTool, Today, Toolbox
 from shopbot.types import Passage, Shopper
 from shopbot.understand import Example, NearestIntents, built_in_examples
 
@@ -257,10 +258,14 @@ class Shop:
             now: a fixed time instead of the shop's.
             splices: hostile content for tests.
         """
+        from shopbot.actions import Actions
+        from shopbot.journal import Journal
+
         about = self.config.shop
         data = data if data is not None else self.data
         clock = self.now if now is None else lambda: now
-        toolbox = self.toolbox(data)
+        store = store if store is not None else self.store
+        toolbox = self.toolbox(data, clock)
         chat = self._chat(model) if "model" in (planner, wording) else None
         system = self._system(splices)
         plans = (
@@ -274,15 +279,17 @@ class Shop:
             mind=self._mind(lambda: clock().date(), splices),
             planner=plans,
             toolbox=toolbox,
-            store=store if store is not None else self.store,
+            acting=Acting(Actions(toolbox, Journal(store), clock)),
+            store=store,
             clock=clock,
             wording=self._wording(chat, system) if wording == "model" and chat is not None else None,
             splices=splices,
         )
 
-    def toolbox(self, data: ShopData) -> Toolbox:
-        """The read tools that every shop has and the shop's own, over `data`."""
-        return Toolbox([*READ_TOOLS, *self._own_tools()], _resolvers(data), {ShopData: data, Catalog: self.catalog})
+    def toolbox(self, data: ShopData, clock: Callable[[], datetime] | None = None) -> Toolbox:
+        """The read tools that every shop has and the shop's own, over `data`; `clock` stands in for the shop's."""
+        values = {ShopData: data, Catalog: self.catalog, Today: Today(clock or self.now)}
+        return Toolbox([*READ_TOOLS, *self._own_tools()], _resolvers(data), values)
 
     def _mind(self, today: Callable[[], date], splices: Sequence[Splice]) -> Mind:
         from knowledge import ShopRetriever, read

@@ -16,6 +16,7 @@ import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
 
 from langchain_core.tools import BaseTool
@@ -59,6 +60,18 @@ class IdempotencyKey:
 
     def __str__(self) -> str:
         return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Today:
+    """Injected into a tool: the shop's time, which no tool reads from the system's clock."""
+
+    clock: Callable[[], datetime]
+
+    @property
+    def date(self) -> date:
+        """The shop's day."""
+        return self.clock().date()
 
 
 Resolver = Callable[[str, Shopper], str | None]

@@ -49,6 +49,10 @@ class LiveTurn:
     retrieved: list[Retrieved] = field(default_factory=list[Retrieved])
     drafts: list[Draft] = field(default_factory=list[Draft])
     handed_over: bool = False
+    waiting: ToolCall | None = None
+    """The action that waits for the shopper's yes."""
+    proposed: bool = False
+    """Whether it was proposed in this turn."""
     timings: dict[str, float] = field(default_factory=dict[str, float])
 
     @property

@@ -208,6 +208,14 @@ class ToolCall:
     id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A shopper's word on a proposed action, given by a button: `key` is the `id` of its ToolCall."""
+
+    key: str
+    yes: bool
+
+
 # ---------------------------------------------------------------- understanding, planning, answering
 
 
@@ -330,7 +338,10 @@ class HandedOver:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The turn is stored; always the last event. `timings` are milliseconds a stage."""
+    """The turn is stored; always the last event. `timings` are milliseconds a stage.
+
+    `waiting` is the action that waits for the shopper's yes: `ShopBot.stream(..., decision=Decision(waiting.id, True))`.
+    """
 
     turn_id: str
     text: str
@@ -340,6 +351,7 @@ class Finished:
     answered: bool
     timings: Mapping[str, float]
     milliseconds: float
+    waiting: ToolCall | None = None
 
 
 Event = Understood | Planned | ToolCalled | Retrieved | Drafted | Said | Withheld | HandedOver | Finished

@@ -161,7 +161,7 @@ def test_nobody_else_can_say_yes_and_a_no_is_a_no(store: Store, till: Till) -> N
     call = propose(store, actions)
     with pytest.raises(UsageError, match="of this shopper"):
         actions.run(call.id, TOM)
-    assert actions.decline(call.id).status == "declined"
+    assert actions.decline(call.id, MEI).status == "declined"
     with pytest.raises(UsageError, match="is declined"):
         actions.run(call.id, MEI)
     assert till.lines == []

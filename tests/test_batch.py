@@ -198,10 +198,14 @@ async def test_every_line_starts_from_pristine_data_and_its_own_changes_last(
     off, look = ("call_off", {"order_id": "FS-1002"}), ("get_order", {"order_id": "FS-1002"})
     options = {"planner": "model", "model": scripted(off, look, look)}
     batch = Batch(writing_shop, store, options, dump=tmp_path / "states")
-    changed = await batch.play(line("Call FS-1002 off", "Where is FS-1002?", id="changes"))
+    changed = await batch.play(line("Call FS-1002 off", "yes", "Where is FS-1002?", id="changes"))
     pristine = await batch.play(line("Where is FS-1002?", id="reads"))
-    assert [call["status"] for answer in changed["answers"] for call in answer["tool_calls"]] == ["done", "done"]
-    assert "is cancelled" in changed["answers"][1]["text"]
+    assert [call["status"] for answer in changed["answers"] for call in answer["tool_calls"]] == [
+        "proposed",
+        "done",
+        "done",
+    ]
+    assert "is cancelled" in changed["answers"][2]["text"]
     assert "is pending" in pristine["answers"][0]["text"]
     states = {path.stem: json.loads(path.read_text("utf-8")) for path in (tmp_path / "states").iterdir()}
     assert {name: state["orders"]["FS-1002"]["status"] for name, state in states.items()} == {

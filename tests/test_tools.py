@@ -39,6 +39,12 @@ def breaks(product_id: ProductId | None = None) -> str:
     raise RuntimeError("the till is open")
 
 
+@shop_tool(writes=True)
+def change(order_id: OrderId, shopper: Shopper) -> str:
+    """Change something."""
+    raise AssertionError("nobody said yes")
+
+
 @shop_tool
 def refuses(product_id: ProductId) -> str:
     """Always refuses."""
@@ -66,7 +72,8 @@ def test_the_schema_has_what_a_model_may_choose_and_nothing_else() -> None:
     assert set(parameters["properties"]) == {"order_id", "detail"}
     assert parameters["required"] == ["order_id"]
     assert peek.needs_login
-    assert breaks.writes
+    assert change.writes
+    assert not peek.writes
     assert not breaks.needs_login
 
 
@@ -122,12 +129,6 @@ def test_a_visitor_is_asked_to_log_in(box: Toolbox) -> None:
 def test_a_tool_that_raises_is_a_failed_call(box: Toolbox) -> None:
     call = box.call("breaks", {}, Shopper("ann"))
     assert (call.status, call.result) == ("failed", {"reason": "RuntimeError: the till is open"})
-
-
-@shop_tool(writes=True)
-def change(order_id: OrderId, shopper: Shopper) -> str:
-    """Change something."""
-    raise AssertionError("nobody said yes")
 
 
 def test_a_tool_that_writes_does_not_run_without_the_journal() -> None:

@@ -17,7 +17,7 @@ from shopbot.compose_actions import compose_action
 from shopbot.consent import Consent, consent_to
 from shopbot.phrases import Phrases
 from shopbot.turn import LiveTurn
-from shopbot.types import Decision, Draft, Event, ToolCall, ToolCalled
+from shopbot.types import Decision, Draft, ToolCall, ToolCalled
 
 if TYPE_CHECKING:
     from shopbot.actions import Actions
@@ -37,14 +37,14 @@ class Acting:
 
     actions: Actions
 
-    async def recover(self, turn: LiveTurn, phrases: Phrases) -> list[Event]:
+    async def recover(self, turn: LiveTurn, phrases: Phrases) -> list[ToolCalled]:
         """Tell what became of actions that an earlier turn of the session began and did not see end."""
         return [
             self._tell(call, turn, phrases, 0.0)
             for call in await _to_the_end(self.actions.recover, turn.session)
         ]  # fmt: skip
 
-    async def hear(self, turn: LiveTurn, decision: Decision | None, phrases: Phrases) -> tuple[list[Event], bool]:
+    async def hear(self, turn: LiveTurn, decision: Decision | None, phrases: Phrases) -> tuple[list[ToolCalled], bool]:
         """The shopper's word on the action that waits. The events of it, and whether the message says more than that.
 
         A button's `decision` counts for the action that it names, the words of a message for the one that waits.
@@ -65,6 +65,7 @@ class Acting:
             return [], True  # it is done, or undone, already: a no to it is about something else
         do = self.actions.run if word == "yes" else self.actions.decline
         told = await _to_the_end(do, action.id, turn.shopper)
+        turn.declined = told if word == "no" else None
         return [self._tell(told, turn, phrases, began)], word == "no" and bool(_MORE.search(turn.message))
 
     async def propose(

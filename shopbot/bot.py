@@ -24,8 +24,10 @@ from shopbot.acting import LATER, WAITING, Acting
 from shopbot.compose import combine, compose_call, compose_found, compose_line
 from shopbot.compose_actions import with_question
 from shopbot.errors import SessionBusy, UsageError
+from shopbot.handing import Handing, count_anger, count_failures
 from shopbot.phrases import Phrases
-from shopbot.planner import MOST_CALLS, Call, HandOver, Lookup, Planner, Say, Step
+from shopbot.planner import MOST_CALLS, Planner
+from shopbot.steps import Call, HandOver, Lookup, Say, Step
 from shopbot.tools import Toolbox
 from shopbot.turn import LiveTurn, Question
 from shopbot.types import (
@@ -97,6 +99,7 @@ class ShopBot:
     planner: Planner
     toolbox: Toolbox
     acting: Acting
+    handing: Handing
     store: Store
     clock: Callable[[], datetime]
     wording: Wording | None = None
@@ -117,7 +120,9 @@ class ShopBot:
         turn = await self._begin(message, shopper, session or uuid4().hex)
         events: list[Event] = []
         try:
-            async for event in self._answer(turn, decision):
+            async for event in (
+                self._answer(turn, decision) if not await self.handing.is_silent(turn) else _nothing(turn)
+            ):
                 events.append(event)
                 yield event
             events.append(_finished(turn, events, (perf_counter() - started) * 1000))
@@ -144,22 +149,34 @@ class ShopBot:
     async def _answer(self, turn: LiveTurn, decision: Decision | None) -> AsyncIterator[Event]:
         try:
             yield await self._understand(turn)
-            for event in await self.acting.recover(turn, self.voices[turn.language]):
+            async for event in self._settle(turn, decision):
                 yield event
-            said, more = await self.acting.hear(turn, decision, self.voices[turn.language])
-            for event in said:
-                yield event
-            if more:
-                async for event in self._plan(turn):
-                    yield event
-            while turn.waiting is None and (queued := turn.state.get(LATER)):
-                async for event in self._next(queued.pop(0), turn):
-                    yield event
         except Exception:
             log.exception("turn %s: a part failed", turn.id)
             turn.drafts.append(compose_line("tool_failed", self.voices[turn.language], answered=False))
+        if not turn.handed_over and (reason := count_failures(turn)):
+            yield await self._hand_over(reason, turn)
         async for event in self._word(self._draft(turn), turn):
             yield event
+
+    async def _settle(self, turn: LiveTurn, decision: Decision | None) -> AsyncIterator[Event]:
+        """What a crash left, the shopper's word on what waits, what else they say, and what waits behind that."""
+        phrases = self.voices[turn.language]
+        for event in await self.acting.recover(turn, phrases):
+            yield event
+            if event.call.status == "unknown":
+                yield await self._hand_over(f"the end of {event.call.name} was not seen", turn)
+        said, more = await self.acting.hear(turn, decision, phrases)
+        for event in said:
+            yield event
+        if reason := count_anger(turn):
+            yield await self._hand_over(reason, turn)
+        elif more:
+            async for event in self._plan(turn):
+                yield event
+        while turn.waiting is None and not turn.handed_over and (queued := turn.state.get(LATER)):
+            async for event in self._next(queued.pop(0), turn):
+                yield event
 
     def _draft(self, turn: LiveTurn) -> Draft:
         """One draft of those that the steps brought, with the question that an action waits for at its end."""
@@ -222,7 +239,7 @@ class ShopBot:
             case Say():
                 turn.drafts.append(compose_line(step.line, phrases, step.answered, step.fields))
             case HandOver():
-                yield self._hand_over(step.reason, turn, phrases)
+                yield await self._hand_over(step.reason, turn)
             case Lookup():
                 yield await self._retrieve(step, turn, phrases)
             case Call() if len(turn.calls) < MOST_CALLS and self.toolbox.writes(step.tool):
@@ -248,11 +265,13 @@ class ShopBot:
             return
         yield called
         if called.call.status == "refused" and called.call.result.get("needs_person"):
-            yield self._hand_over(str(called.call.result["reason"]), turn, phrases)
+            yield await self._hand_over(str(called.call.result["reason"]), turn)
 
-    def _hand_over(self, reason: str, turn: LiveTurn, phrases: Phrases) -> Event:
+    async def _hand_over(self, reason: str, turn: LiveTurn) -> Event:
+        """Give the conversation to a person; what waits for a yes is dropped, since nobody hears it now."""
         turn.handed_over = True
-        turn.drafts.append(compose_line("person", phrases, fields={"contact": self.contact}))
+        await self.handing.give(reason, turn)
+        turn.drafts.append(compose_line("person", self.voices[turn.language], fields={"contact": self.contact}))
         return HandedOver(reason)
 
     async def _act(self, step: Call, turn: LiveTurn, phrases: Phrases) -> Event:
@@ -305,6 +324,13 @@ class _Timed:
         self._turn.timings[self._stage] = self._turn.timings.get(self._stage, 0.0) + self.milliseconds
 
 
+async def _nothing(turn: LiveTurn) -> AsyncIterator[Event]:
+    """The events of a turn in which a person has the conversation."""
+    turn.handed_over = True
+    for event in ():
+        yield event
+
+
 async def _one(step: Step) -> AsyncIterator[Step]:
     yield step
 
@@ -340,7 +366,7 @@ def _describe(step: Step) -> str:
 
 
 def _finished(turn: LiveTurn, events: Sequence[Event], milliseconds: float) -> Finished:
-    draft = next(event.draft for event in events if isinstance(event, Drafted))
+    draft = next((event.draft for event in events if isinstance(event, Drafted)), Draft((), answered=False))
     return Finished(
         turn_id=turn.id,
         text="".join(event.text for event in events if isinstance(event, Said)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from shopbot.cli_shopper import shopper_app
 from shopbot.errors import ShopbotError, UsageError
 from shopbot.weights import SMOLLM2
 
@@ -33,6 +35,7 @@ app = typer.Typer(
 )
 model_app = typer.Typer(help="Dialogue models: fetch their weights, serve them with vLLM.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
+app.add_typer(shopper_app, name="shopper")
 out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
 
 ShopOption = Annotated[
@@ -251,6 +254,50 @@ def model_serve(
         with start(folder, port=port, extra=extra or (), progress=told) as server:
             out.print(f"Serving {escape(server.name)} at {server.base_url}\n[dim]{escape(server.command)}[/dim]")
             server.process.wait()
+
+
+# ---------------------------------------------------------------- people
+
+
+@app.command()
+def desk(
+    shop: ShopOption = SAMPLE,
+    home: HomeOption = HOME,
+    host: Annotated[str, typer.Option(help="A loopback address.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Where to listen; 0: any port that is free.")] = 8100,
+) -> None:
+    """Open the page on which people take conversations over from the bot, and give them back.
+
+    Example:  shopbot desk --shop sample_shop
+
+    The address that is printed holds a token: whoever has it reads shoppers' conversations.
+    """
+    import secrets
+
+    import uvicorn
+
+    from shopbot.server.desk import desk as page
+    from shopbot.shop import Shop
+
+    with _told(), Shop.open(shop, home=home) as opened:
+        if host not in ("127.0.0.1", "localhost"):
+            raise UsageError(f"the desk shows shoppers' conversations and listens on this machine only, not on {host}")
+        listener = _listening(port)
+        token = secrets.token_urlsafe(24)
+        out.print(f"http://127.0.0.1:{listener.getsockname()[1]}/?token={token}", markup=False)
+        made = page(opened.store, token, opened.now, opened.config.shop.name)
+        uvicorn.Server(uvicorn.Config(made, log_level="warning", access_log=False)).run(sockets=[listener])
+
+
+def _listening(port: int) -> socket.socket:
+    """A socket on loopback. Raises UsageError where the port is taken."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except (OSError, OverflowError) as problem:
+        raise UsageError(f"port {port} cannot be used ({problem}); try --port {port + 1}") from problem
+    return listener
 
 
 # ---------------------------------------------------------------- looking for faults

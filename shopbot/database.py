@@ -24,7 +24,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from shopbot import wire
 from shopbot.errors import ShopbotError, StoreError, UsageError
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration. Kept here so that opening a file that is up to date does not load Alembic."""
 
 VERSION_TABLE = "shopbot_version"

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from shopbot.answer_bank import AnswerBank, Known
 from shopbot.catalog import Catalog
 from shopbot.concepts import formal_words, shop_words
-from shopbot.planner import Lookup
+from shopbot.steps import Lookup
 from shopbot.turn import Question
 from shopbot.types import Approval, Language, Passage, Retrieved, ScoredPassage, ScoredSentence
 from shopbot.understand import (

@@ -2,14 +2,13 @@
 
 A planner is an async generator of steps; the bot carries each out before it asks for the next, so a planner may look
 at what came back. `HeadPlanner` reads intent, catalog words and ids and needs no language model; `ModelPlanner` lets a
-tool-calling model choose. Both only propose: `Toolbox.call` checks every call in the same way.
+tool-calling model choose. Both only propose: every call is checked in the same way, and one that writes waits for a yes.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import date
 from typing import Any, Protocol
 
@@ -17,55 +16,19 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from shopbot.catalog import Catalog, ProductQuery, orders_matching
+from shopbot.consent import consent_to
+from shopbot.form_planner import FormPlanner
 from shopbot.order_aspects import asks_fact_alone, tells_of_order
 from shopbot.order_choice import Choice, choose, status_asked
 from shopbot.records import ShopData
 from shopbot.routing import Chances, names_things, operates, weigh
+from shopbot.steps import Call, HandOver, Lookup, Say, Step
 from shopbot.tools import ShopTool
 from shopbot.turn import LiveTurn, Question
-from shopbot.types import Order, PassageKind
+from shopbot.types import Order
 from shopbot.understand import POINTING, SMALL_TALK, WRITE_INTENTS, id_pattern
 
 MOST_CALLS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Lookup:
-    """Answer from passages of one kind (None: of any); with `sources`, from these documents only."""
-
-    question: Question
-    text: str = ""
-    kind: PassageKind | None = "policy"
-    sources: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Call a tool and answer from its result."""
-
-    tool: str
-    arguments: Mapping[str, Any]
-    question: Question
-    id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Say an approved line of `lines.toml`: small talk, a question back, a refusal."""
-
-    line: str
-    fields: Mapping[str, str] = field(default_factory=dict[str, str])
-    answered: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class HandOver:
-    """Give the conversation to a person."""
-
-    reason: str
-
-
-Step = Lookup | Call | Say | HandOver
 
 
 class Planner(Protocol):
@@ -90,6 +53,8 @@ _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _UNIT = re.compile(r"[A-Za-z']+|[\u3400-\u9fff]")
 _FEW = 6
 """Words of English, or characters of Chinese: no more point at what was said before without naming it."""
+_BARE = 3
+"""No more words than these are a bare yes or no."""
 _CONTINUES = 0.2
 """The share of the shopper's own affairs from which such a few words are about the orders just talked of."""
 _OF_AN_ORDER = frozenset({"policy_cancellation", "policy_returns", "policy_exchanges"})
@@ -102,7 +67,8 @@ _FOLLOWING = re.compile(
 class HeadPlanner:
     """Plans from the intent of each question, the words of the catalog, and the ids of the shop.
 
-    What is to be done is answered with what the policy says. `today` is the shop's day; without it "yesterday" and "last month" do not tell an order.
+    What is to be done is asked for and proposed where one of `tools` does it, and answered with what the policy says where none
+    does. `today` is the shop's day; without it "yesterday" and "last month" do not tell an order.
     """
 
     def __init__(
@@ -110,18 +76,27 @@ class HeadPlanner:
         catalog: Catalog,
         data: ShopData,
         today: Callable[[], date] | None = None,
+        tools: Sequence[ShopTool] = (),
     ) -> None:
         self._catalog = catalog
         self._today = today
         self._data = data
         self._order_ids = id_pattern(list(data.orders))
         self._people = _people(data)
+        self._acts = FormPlanner(catalog, data, tools, today, self._ids)
 
     async def plan(self, turn: LiveTurn) -> AsyncIterator[Step]:
-        """The steps for each question of the message in turn."""
+        """The steps of what was asked for before, or for each question of the message in turn."""
+        resumed = self._acts.resume(turn)
+        if resumed is not None:
+            for step in resumed:
+                yield step
+            return
         for question in turn.questions:
             for step in self._steps(question, turn):
                 yield step
+        for step in self._acts.ask_again(turn):
+            yield step
 
     def _steps(self, question: Question, turn: LiveTurn) -> Iterator[Step]:
         query = self._catalog.parse(question.text, question.language)
@@ -129,10 +104,14 @@ class HeadPlanner:
         holds = bool(not turn.shopper.is_visitor and self._orders_with(question.text, turn))
         told = not turn.shopper.is_visitor and tells_of_order(question.text, holds)
         chances = weigh(question, query, holds, told, turn.shopper.is_visitor)
-        if not ids and (small := self._small_talk(question, query)) is not None:
+        if consent_to(question.text) != "other" and len(_UNIT.findall(question.text)) <= _BARE and not turn.drafts:
+            yield Say("nothing_waits")
+        elif not ids and (small := self._small_talk(question, query)) is not None:
             yield small
         elif self._names_another(question.text, turn):
             yield Say("only_yours", answered=False)
+        elif not turn.shopper.is_visitor and (tool := self._acts.wanted(question, turn)) is not None:
+            yield from self._acts.begin(tool, question, turn)
         elif ids or (told and chances.is_own) or self._about_orders(question, chances, turn):
             yield from self._orders(question, turn, ids)
         elif self._about_account(question):

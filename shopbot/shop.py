@@ -29,9 +29,10 @@ from shopbot.bot import ShopBot, Splice
 from shopbot.catalog import Catalog
 from shopbot.config import ShopConfig, read_config
 from shopbot.errors import IndexRefused, ShopError, StoreError, UsageError
+from shopbot.handing import Handing
 from shopbot.mind import Mind
 from shopbot.phrases import LANGUAGES, Phrases
-from shopbot.planner import HeadPlanner, ModelPlanner
+from shopbot.planner import HeadPlanner, ModelPlanner, Planner
 from shopbot.prompts import system_prompt
 from shopbot.reads import READ_TOOLS
 from shopbot.records import ShopData
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from knowledge import KnowledgeIndex, SentenceEmbedder
+    from shopbot.handover import OnHandOver
     from shopbot.store import Store
 
 Progress = Callable[[str, int, int], None]
@@ -245,6 +247,7 @@ class Shop:
         data: ShopData | None = None,
         now: datetime | None = None,
         splices: Sequence[Splice] = (),
+        on_hand_over: OnHandOver | None = None,
     ) -> ShopBot:
         """A support agent for this shop.
 
@@ -257,29 +260,27 @@ class Shop:
             data: what the tools work on; by default the shop's data as they were read.
             now: a fixed time instead of the shop's.
             splices: hostile content for tests.
+            on_hand_over: called once with each new hand-over to a person; `shopbot desk` shows them, too.
         """
-        from shopbot.actions import Actions
-        from shopbot.journal import Journal
-
         about = self.config.shop
         data = data if data is not None else self.data
         clock = self.now if now is None else lambda: now
         store = store if store is not None else self.store
         toolbox = self.toolbox(data, clock)
+        acting, handing = _hands(toolbox, store, clock, on_hand_over)
         chat = self._chat(model) if "model" in (planner, wording) else None
         system = self._system(splices)
-        plans = (
-            HeadPlanner(self.catalog, data, lambda: clock().date())
-            if planner == "head" or chat is None
-            else ModelPlanner(chat, toolbox.tools, system)
-        )
+        plans: Planner = HeadPlanner(self.catalog, data, lambda: clock().date(), toolbox.tools)
+        if planner == "model" and chat is not None:
+            plans = ModelPlanner(chat, toolbox.tools, system)
         return ShopBot(
             voices={language: Phrases(language, about.name, about.currency) for language in LANGUAGES},
             contact=about.contact_line,
             mind=self._mind(lambda: clock().date(), splices),
             planner=plans,
             toolbox=toolbox,
-            acting=Acting(Actions(toolbox, Journal(store), clock)),
+            acting=acting,
+            handing=handing,
             store=store,
             clock=clock,
             wording=self._wording(chat, system) if wording == "model" and chat is not None else None,
@@ -368,20 +369,34 @@ class Shop:
 
 def _load_tools(path: Path, name: str) -> None:
     """Run a shop's tools.py as the module `name`. Raises ShopError with the line at which it failed."""
-    spec = importlib.util.spec_from_file_location(name, path)
+    # A package, so that it finds the modules beside it: `from . import rules`.
+    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=[str(path.parent)])
     if spec is None or spec.loader is None:
         raise ShopError(f"{path}: tools are Python; give the file a name that ends in .py")
     sys.modules[name] = module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # whatever a shop's own code does, even that it exits
-        del sys.modules[name]
+        for one in [one for one in sys.modules if one == name or one.startswith(f"{name}.")]:
+            del sys.modules[one]
         if isinstance(error, SyntaxError) and error.filename == str(path):
             raise ShopError(f"{path}:{error.lineno}: a slip of syntax: {error.msg}") from error
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         remedy = "install it" if isinstance(error, ModuleNotFoundError) else "mend it"
         what = "it exits when it is imported" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"
         raise ShopError(f"{path}:{lines[-1] if lines else 1}: {what}; {remedy}, then try again") from error
+
+
+def _hands(
+    toolbox: Toolbox, store: Store, clock: Callable[[], datetime], hook: OnHandOver | None
+) -> tuple[Acting, Handing]:
+    """What acts, and what gives conversations to people: both over the store's database."""
+    from shopbot.actions import Actions
+    from shopbot.handover import HandOvers
+    from shopbot.journal import Journal
+
+    journal = Journal(store)
+    return Acting(Actions(toolbox, journal, clock)), Handing(store, journal, HandOvers(store), clock, hook)
 
 
 def _resolvers(data: ShopData) -> dict[str, Resolver]:

@@ -132,6 +132,46 @@ actions = sa.Table(
     sa.Index(None, "shopper_id", "tool"),
 )
 
+hand_overs = sa.Table(
+    "shopbot_hand_overs",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("session_id", sa.ForeignKey(sessions.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("turn_id", sa.ForeignKey(turns.c.id, ondelete="CASCADE"), nullable=False, index=True),  # that opened it
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("packet", sa.JSON, nullable=False),  # what the person needs to know, as it was then
+    sa.Column("reasons", sa.JSON, nullable=False),  # the first opened it, the others came while it was open
+    sa.Column("opened_at", Moment, nullable=False),
+    sa.Column("person", sa.String, nullable=False),  # empty while it waits
+    sa.Column("taken_at", Moment),
+    sa.Column("given_back_at", Moment),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.CheckConstraint("status IN ('waiting', 'taken', 'given_back')", name="status"),
+    sa.Index(None, "status", "opened_at"),
+)
+
+# The database itself keeps a session from being with two people at once. The status stands in the SQL: a bound value
+# would hide from the database that a query is for open ones, and keep it from using this index.
+HAND_OVER_IS_OPEN = hand_overs.c.status != sa.literal_column("'given_back'")
+sa.Index(
+    "one_open_hand_over",
+    hand_overs.c.session_id,
+    unique=True,
+    sqlite_where=HAND_OVER_IS_OPEN,
+    postgresql_where=HAND_OVER_IS_OPEN,
+)
+
+replies = sa.Table(
+    "shopbot_replies",
+    metadata,
+    sa.Column("session_id", sa.ForeignKey(sessions.c.id, ondelete="CASCADE"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),  # 1, 2, … in its session, without a gap
+    sa.Column("hand_over_id", sa.ForeignKey(hand_overs.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("person", sa.String, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+
 
 # ---------------------------------------------------------------- statements: built once, since building costs time too
 
@@ -182,3 +222,14 @@ HISTORY = (
     .order_by(turns.c.place.desc())
 )
 EVENTS = sa.select(events.c.kind, events.c.body).where(events.c.turn_id == bindparam("turn")).order_by(events.c.place)
+OPEN_HAND_OVER = sa.select(*hand_overs.c).where(hand_overs.c.session_id == bindparam("session"), HAND_OVER_IS_OPEN)
+REPLIES = (
+    sa.select(*replies.c)
+    .where(replies.c.session_id == bindparam("session"), replies.c.number > bindparam("after"))
+    .order_by(replies.c.number)
+)
+TALK = (
+    sa.select(turns.c.id, turns.c.message, turns.c.answer, turns.c.tool_calls, turns.c.started_at, turns.c.finished_at)
+    .where(turns.c.session_id == bindparam("session"))
+    .order_by(turns.c.place)
+)

@@ -53,6 +53,8 @@ class LiveTurn:
     """The action that waits for the shopper's yes."""
     proposed: bool = False
     """Whether it was proposed in this turn."""
+    declined: ToolCall | None = None
+    """The action that this message said no to."""
     timings: dict[str, float] = field(default_factory=dict[str, float])
 
     @property

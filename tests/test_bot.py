@@ -20,7 +20,8 @@ from langchain_core.runnables import RunnableLambda
 from shopbot import Event, Finished, Said, Shop, ShopBot, Shopper, UsageError, shop_tool
 from shopbot.bot import MOST_CHARACTERS
 from shopbot.errors import ModelUnavailable
-from shopbot.planner import MOST_CALLS, Call, Lookup, Step
+from shopbot.planner import MOST_CALLS
+from shopbot.steps import Call, Lookup, Step
 from shopbot.store import Store
 from shopbot.testing import ScriptedModel
 from shopbot.tools import Toolbox

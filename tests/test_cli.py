@@ -55,8 +55,9 @@ def commands() -> list[tuple[str, Any]]:
 
 def test_the_commands_are_those_that_the_readme_tells_of() -> None:
     assert [words for words, _ in commands()] == [
-        *("shopbot", "shopbot chat", "shopbot ask", "shopbot ingest", "shopbot doctor"),
+        *("shopbot", "shopbot chat", "shopbot ask", "shopbot ingest", "shopbot desk", "shopbot doctor"),
         *("shopbot model", "shopbot model fetch", "shopbot model serve"),
+        *("shopbot shopper", "shopbot shopper export", "shopbot shopper erase", "shopbot shopper retain"),
     ]
 
 

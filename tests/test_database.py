@@ -88,7 +88,12 @@ def test_the_migrations_end_in_the_tables_of_the_code(engine: sa.Engine) -> None
             key["options"].get("ondelete") for name in tables.metadata.tables for key in look.get_foreign_keys(name)
         }
         conditions = [index["dialect_options"] for index in look.get_indexes("shopbot_turns")]
-    assert checks == {"ck_shopbot_turns_status", "ck_shopbot_feedback_thumb", "ck_shopbot_actions_status"}
+    assert checks == {
+        "ck_shopbot_turns_status",
+        "ck_shopbot_feedback_thumb",
+        "ck_shopbot_actions_status",
+        "ck_shopbot_hand_overs_status",
+    }
     assert cascades == {"CASCADE"}
     assert [str(condition["sqlite_where"]) for condition in conditions] == ["status = 'open'"]
 

@@ -12,8 +12,9 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from shopbot import Shop
-from shopbot.planner import MOST_CALLS, Call, HandOver, HeadPlanner, Lookup, ModelPlanner, Planner, Say, Step
+from shopbot.planner import MOST_CALLS, HeadPlanner, ModelPlanner, Planner
 from shopbot.reads import READ_TOOLS
+from shopbot.steps import Call, HandOver, Lookup, Say, Step
 from shopbot.testing import ScriptedModel
 from shopbot.turn import LiveTurn, Question
 from shopbot.types import Draft, Language, Shopper, ToolCall

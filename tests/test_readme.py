@@ -15,7 +15,7 @@ from readme_blocks import README, ROOT, Block, blocks, reader_folder, section, t
 
 SHELLS = {"console", "bash", "sh"}
 # Commands that wait for a person or run for long: what they are is checked, but they are not run.
-NOT_RUN = ("shopbot chat", "shopbot model", "python -m benchmarks", "python -m finetune")
+NOT_RUN = ("shopbot chat", "shopbot desk", "shopbot model", "python -m benchmarks", "python -m finetune")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,344 @@
+"""Forms: an action that is asked for over several turns, until everything that its tool needs has been said.
+
+A tool's parameters are its form. What each is, its type says: an order of the shopper, items of it, versions in exchange,
+a payment method, one of some fixed answers, a part of an address, a text of a given form. So a shop's own tools are filled
+and asked for without a word of code about them.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, cast, get_args, get_origin
+
+from pydantic import BaseModel
+
+from shopbot.catalog import Catalog
+from shopbot.fillers import (
+    choice_meant,
+    is_clear,
+    items_meant,
+    payment_meant,
+    picked,
+    says,
+    variants_wanted,
+)
+from shopbot.postal import PARTS, Places, read_address
+from shopbot.records import ShopData
+from shopbot.tools import ShopTool
+from shopbot.types import Language, Order, OrderItem, Shopper
+
+Kind = Literal["order", "items", "wanted", "payment", "user", "choice", "address", "pattern", "text"]
+_OWNED: Mapping[str, Kind] = {
+    "order": "order",
+    "item": "items",
+    "variant": "wanted",
+    "payment": "payment",
+    "user": "user",
+}
+_ORDER: tuple[Kind, ...] = ("order", "user", "items", "wanted", "payment", "choice", "address", "pattern", "text")
+"""What is filled and asked first: items are of an order, and what is wanted in exchange is for an item."""
+
+_MAY_BE_EMPTY = frozenset({"address2", "state", "country"})
+"""Parts that many addresses do not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is still to be said: the line that asks for it, and the orders it could be."""
+
+    kind: Kind
+    line: str
+    fields: Mapping[str, str] = field(default_factory=dict[str, str])
+    orders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a shopper says to a form, and `asked`, the kind that they were just asked for: a short answer is about that.
+
+    `options` are the ids of the orders that they were shown, `about` is the order last talked of.
+    """
+
+    text: str
+    language: Language
+    shopper: Shopper
+    asked: str = ""
+    options: tuple[str, ...] = ()
+    about: str = ""
+
+
+@dataclass(slots=True)
+class _Form:
+    """A tool with what is filled in so far; `of` is what each parameter is."""
+
+    tool: ShopTool
+    filled: dict[str, Any]
+    of: Mapping[str, Kind]
+
+    def said(self, kind: Kind) -> Any:
+        """What is filled in for a kind of parameter."""
+        return next((self.filled.get(name) for name, one in self.of.items() if one == kind), None)
+
+    def info(self, name: str) -> Any:
+        """A parameter as pydantic knows it."""
+        return _fields(self.tool)[name]
+
+
+def kinds(tool: ShopTool) -> dict[str, Kind]:
+    """What each parameter of a tool is, in the order in which they are filled."""
+    found: dict[str, Kind] = {name: _kind(tool, name, info) for name, info in _fields(tool).items()}
+    return dict(sorted(found.items(), key=lambda one: _ORDER.index(one[1])))
+
+
+def _fields(tool: ShopTool) -> Mapping[str, Any]:
+    return cast("type[BaseModel]", tool.args_schema).model_fields
+
+
+def _kind(tool: ShopTool, name: str, info: Any) -> Kind:
+    mark = tool.ids.get(name)
+    if mark is not None and mark.kind in _OWNED:
+        return _OWNED[mark.kind]
+    if name in PARTS:
+        return "address"
+    if get_origin(info.annotation) is Literal:
+        return "choice"
+    return "pattern" if _pattern(info) else "text"
+
+
+def _pattern(info: Any) -> str:
+    return next((one.pattern for one in info.metadata if getattr(one, "pattern", None)), "")
+
+
+@dataclass(frozen=True)
+class Forms:
+    """Fills forms from messages. `which_orders` tells the orders that a text may mean, of all that the shopper has."""
+
+    catalog: Catalog
+    data: ShopData
+    which_orders: Callable[[Said, ShopTool], Sequence[Order]]
+
+    # ---------------------------------------------------------------- filling
+
+    def fill(self, tool: ShopTool, known: Mapping[str, Any], said: Said) -> dict[str, Any]:
+        """The arguments with what was said added; what is said anew takes the place of what was said before."""
+        form = _Form(tool, dict(known), kinds(tool))
+        if "address" in form.of.values():
+            form.filled.update(self._address(form, said))
+        for name, kind in form.of.items():
+            if not (found := self._value(kind, name, form, said)):
+                continue
+            if kind == "order" and known.get(name) not in (None, found):  # another order has other items
+                form.filled = {key: one for key, one in form.filled.items() if form.of[key] not in ("items", "wanted")}
+            form.filled[name] = found
+        return form.filled
+
+    def _value(self, kind: Kind, name: str, form: _Form, said: Said) -> Any:
+        match kind:
+            case "order":
+                return self._order_id(form, said)
+            case "user":
+                return said.shopper.id
+            case "items":
+                return self._items_said(form, said)
+            case "wanted":
+                return self._wanted(form, said)
+            case "payment":
+                return self._payment(form, said)
+            case "choice":
+                return _choice([str(one) for one in get_args(form.info(name).annotation)], said)
+            case "pattern":
+                return _matching(_pattern(form.info(name)), said.text, said.asked == kind)
+            case _:
+                return said.text.strip() if said.asked == kind == "text" and form.info(name).is_required() else None
+
+    def _order(self, form: _Form) -> Order | None:
+        return self.data.order(str(form.said("order"))) if form.said("order") else None
+
+    def _order_id(self, form: _Form, said: Said) -> str | None:
+        if form.said("order") and not self._names_order(said):
+            return None
+        orders = self.which_orders(said, form.tool)
+        return orders[0].id if len(orders) == 1 else None
+
+    def _names_order(self, said: Said) -> bool:
+        bare = re.sub(r"[\W_]", "", said.text.casefold())
+        mine = self.data.orders_of(said.shopper.id or "")
+        return any(re.sub(r"[\W_]", "", one.id.casefold()) in bare for one in mine)
+
+    def _items_said(self, form: _Form, said: Said) -> list[str] | None:
+        order = self._order(form)
+        asked = said.asked == "items"
+        narrows = any(says("pick", cue, said.text) for cue in ("only", "all", "except", "except_zh"))
+        if order is None or (form.said("items") and not asked and not narrows):
+            return None
+        named = items_meant(order, said.text, self.catalog, asked)
+        return named or (self._having(order, said) if "wanted" in form.of.values() else [])
+
+    def _having(self, order: Order, said: Said) -> list[str]:
+        """The one item of an order that comes in the version wanted, though no item is named: "in size L, please"."""
+        fit = [item.sku for item in order.items if self._version(item, said.text, said.language)]
+        return fit if len(fit) == 1 else []
+
+    def _version(self, item: OrderItem, text: str, language: Language) -> str:
+        """The sku of the version of an item that a text asks for; "" where it asks for none or could mean several."""
+        product = self.data.product(item.product_id)
+        wanted = [] if product is None else variants_wanted(product, item, text, self.catalog, language)
+        return wanted[0].sku if wanted and is_clear(wanted, item) else ""
+
+    def _wanted(self, form: _Form, said: Said) -> list[str] | None:
+        """One version for each item, or None while it is not clear for every one of them."""
+        order = self._order(form)
+        lines = order.items if order is not None else ()
+        items = [item for sku in form.said("items") or [] for item in lines if item.sku == sku]
+        before, chosen = list(form.said("wanted") or []), list[str]()
+        for place, (item, clause) in enumerate(zip(items, self._clauses(items, said.text), strict=True)):
+            if sku := self._version(item, clause, said.language):
+                chosen.append(sku)
+            elif place < len(before):
+                chosen.append(before[place])
+        return chosen if items and len(chosen) == len(items) else None
+
+    def _clauses(self, items: Sequence[OrderItem], text: str) -> list[str]:
+        """For each item the part of the text that is about it: from where it is named to where the next one is."""
+        if len(items) < 2:
+            return [text] * len(items)
+        starts = [self._place(item, text.casefold()) for item in items]
+        ends = [min((one for one in starts if one > start), default=len(text)) for start in starts]
+        return [text[max(start, 0) : end] for start, end in zip(starts, ends, strict=True)]
+
+    def _place(self, item: OrderItem, folded: str) -> int:
+        product = self.catalog.product(item.product_id)
+        names = [item.name, *(product.names.values() if product is not None else ())]
+        words = [word for name in names for word in re.findall(r"[a-z]{3,}|[\u3400-\u9fff]{2}", name.casefold())]
+        places = [place for word in words if (place := folded.find(word)) >= 0]
+        return min(places, default=-1)
+
+    def _payment(self, form: _Form, said: Said) -> str:
+        account = self.data.account(said.shopper.id or "")
+        ids = [str(one["id"]) for one in (account.payment_methods if account is not None else ()) if one.get("id")]
+        if account is None or len(ids) < 2:
+            return "".join(ids)
+        number = picked(said.text, len(ids)) if said.asked == "payment" else None
+        return payment_meant(account, self._order(form), said.text) or (ids[number] if number is not None else "")
+
+    def _address(self, form: _Form, said: Said) -> dict[str, str]:
+        """Every part of the address that a text gives, or points at: the account's, or that of another order."""
+        text, account = said.text, self.data.account(said.shopper.id or "")
+        mine = (one for one in self.data.orders_of(said.shopper.id or "") if one.id != form.said("order"))
+        others = [one for one in mine if one.id.casefold().strip("#") in text.casefold()]
+        found: Mapping[str, str] = {}
+        if says("address", "known", text) and account is not None:
+            found = account.address
+        elif len(others) == 1 and form.said("order"):
+            found = others[0].address
+        else:
+            begin = says("address", "begins", text)
+            tried = [text[begin.end() :]] if begin else []
+            tried += [text] if said.asked == "address" or not begin else []
+            found = next((read for part in tried if (read := read_address(part, self._places))), {})
+        return {part: str(found.get(part, "")) for part, kind in form.of.items() if kind == "address"} if found else {}
+
+    @cached_property
+    def _places(self) -> Places:
+        orders = (order for one in self.data.orders if (order := self.data.order(one)) is not None)
+        accounts = (account for one in self.data.users if (account := self.data.account(one)) is not None)
+        return Places([*accounts, *orders])
+
+    # ---------------------------------------------------------------- asking
+
+    def missing(self, tool: ShopTool, filled: Mapping[str, Any], said: Said) -> Ask | None:
+        """The first thing that is still to be said before the tool can be proposed; None where nothing is."""
+        form = _Form(tool, dict(filled), kinds(tool))
+        for name, kind in form.of.items():
+            given = filled.get(name) not in (None, "", [])
+            if not given and form.info(name).is_required() and name not in _MAY_BE_EMPTY:
+                return self._ask(kind, name, form, said)
+        return None
+
+    def _ask(self, kind: Kind, name: str, form: _Form, said: Said) -> Ask:
+        order, info, language = self._order(form), form.info(name), said.language
+        match kind:
+            case "order":
+                orders = tuple(one.id for one in self.which_orders(said, form.tool))
+                return Ask(kind, "ask_order" if orders else "no_such_order", orders=orders)
+            case "items" if order is not None:
+                return Ask(kind, "ask_items", {"id": order.id, "items": self._items(order, language)})
+            case "wanted" if order is not None:
+                return self._ask_version(order, form, language)
+            case "payment":
+                account = self.data.account(said.shopper.id or "")
+                methods = [_method(one) for one in account.payment_methods] if account is not None else []
+                return Ask(kind, "ask_payment", {"methods": _listed(methods, language)})
+            case "choice":
+                options = [str(one) for one in get_args(info.annotation)]
+                return Ask(kind, "ask_choice", {"options": _listed(options, language)})
+            case "address":
+                return Ask(kind, "ask_address")
+            case _:
+                return Ask(kind, "ask_text", {"what": _description(name, info, language)})
+
+    def _ask_version(self, order: Order, form: _Form, language: Language) -> Ask:
+        sku = next(iter(form.said("items") or []), "")
+        item = next((one for one in order.items if one.sku == sku), order.items[0])
+        product = self.data.product(item.product_id)
+        variants = product.variants if product is not None else ()
+        others = [one for one in variants if one.available and one.sku != item.sku and one.options]
+        versions = dict.fromkeys(", ".join(one.options.values()) for one in others)
+        name = self._name(item, language)
+        if not versions:
+            return Ask("wanted", "no_version", {"item": name})
+        return Ask("wanted", "ask_version", {"item": name, "versions": "; ".join([*versions][:12])})
+
+    def _name(self, item: OrderItem, language: Language) -> str:
+        product = self.data.product(item.product_id)
+        return product.names.get(language, item.name) if product is not None else item.name
+
+    def _items(self, order: Order, language: Language) -> str:
+        names = [(self._name(item, language), ", ".join(item.options.values())) for item in order.items]
+        return _listed([f"{name} ({options})" if options else name for name, options in names], language)
+
+
+def _choice(options: Sequence[str], said: Said) -> str:
+    number = picked(said.text, len(options)) if said.asked == "choice" else None
+    return options[number] if number is not None else choice_meant(options, said.text)
+
+
+def _matching(pattern: str, text: str, asked: bool) -> str:
+    """What of a text has the form asked for, forgiving about spaces, dashes and case; of several that with most digits.
+
+    Words that happen to have it are none: a code that was not `asked` for has digits, and one in groups has even groups.
+    """
+    form = re.compile(rf"(?:{pattern.strip('^$')})", re.ASCII)
+    found: list[str] = []
+    for run in re.findall(r"[A-Za-z0-9][A-Za-z0-9 \-–]*", unicodedata.normalize("NFKC", text)):
+        words = run.split(" ")
+        ends = [(start, end) for start in range(len(words)) for end in range(start + 1, min(start + 8, len(words)) + 1)]
+        spans = [words[start:end] for start, end in ends if len({*map(len, words[start:end])}) == 1]
+        spans = [span for span in spans if asked or re.search(r"\d", "".join(span))]
+        joined = ["".join(span).replace("-", "").replace("–", "") for span in spans]
+        found += [
+            one for span in (*map(" ".join, spans), *joined) for one in (span, span.upper()) if form.fullmatch(one)
+        ]
+    return max(found, key=lambda one: sum(map(str.isdigit, one)) - len(one) / 100, default="")
+
+
+def _method(method: Mapping[str, Any]) -> str:
+    source = str(method.get("source", "")).replace("_", " ")
+    ending = method.get("last_four")
+    return f"{str(method.get('brand') or source).title()} {ending}" if ending else source
+
+
+def _description(name: str, info: Any, language: Language) -> str:
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    said = str((extra.get("zh") if language == "zh" else "") or info.description or name.replace("_", " ")).rstrip(
+        ".。"
+    )
+    return said[:1].lower() + said[1:]
+
+
+def _listed(parts: Sequence[str], language: Language) -> str:
+    return ("、" if language == "zh" else ", ").join(parts)

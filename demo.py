@@ -28,6 +28,7 @@ from demo_page.figures import MOST_CONVERSATIONS, Words, conversations, glance, 
 from demo_page.tab import Exchange, Tab, told, trail
 from shopbot.errors import ShopbotError
 from shopbot.shop import Progress, Shop
+from shopbot.types import Decision
 
 log = logging.getLogger("demo")
 PAGE = Path(__file__).parent / "demo_page"
@@ -64,14 +65,16 @@ class Demo:
         shown = tab.exchanges[tab.shown] if tab.exchanges else None
         return tab, self.render("chat", tab, examples=own_first), self.render("panel", tab, turn=shown)
 
-    async def ask(self, tab: Tab, question: str) -> AsyncIterator[tuple[Tab, str, str]]:
+    async def ask(
+        self, tab: Tab, question: str, decision: Decision | None = None
+    ) -> AsyncIterator[tuple[Tab, str, str]]:
         """Run a turn; a view after each event. What goes wrong is told in the chat."""
         exchange = Exchange(question)
         tab.exchanges.append(exchange)
         tab.shown = len(tab.exchanges) - 1
         yield self.view(tab)
         try:
-            async for event in self.bot.stream(question, shopper=tab.shopper, session=tab.session):
+            async for event in self.bot.stream(question, shopper=tab.shopper, session=tab.session, decision=decision):
                 exchange.events.append(event)
                 yield self.view(tab)
         except ShopbotError as error:
@@ -91,6 +94,15 @@ class Demo:
         """Another shopper ("" is a visitor), or the same again: a clean session."""
         tab.restart(self.shop.shopper(shopper_id or None))
         return self.view(tab)
+
+    def hear_people(self, tab: Tab) -> bool:
+        """Fetch what people have written in this conversation since; whether there was anything."""
+        if not any(one.finished and one.finished.handed_over for one in tab.exchanges):
+            return False
+        after = tab.replies[-1][1].number if tab.replies else 0
+        new = self.bot.handing.hand_overs.messages(tab.session, after)
+        tab.replies += [(len(tab.exchanges) - 1, reply) for reply in new]
+        return bool(new)
 
     def rate(self, tab: Tab, turn_id: str, thumb: int) -> tuple[Tab, str, str]:
         """Store a thumb on a turn of this tab."""
@@ -206,10 +218,12 @@ def connect(demo: Demo, page: Any, shown: list[Any], labels: list[Any], figures:
     idle: dict[str, Any] = {"submit_btn": True, "stop_btn": False}
 
     async def asked(state: Tab, typed: str, event: gr.EventData) -> AsyncIterator[tuple[Any, ...]]:
-        question = str(event.ask if event.target is talk else typed).strip()
+        clicked = event.target is talk
+        question = str(event.ask if clicked else typed).strip()
+        decision = Decision(str(event.key), bool(event.yes)) if clicked and event.key else None
         if question:
             yield (*demo.view(state), gr.Textbox(value="", submit_btn=False, stop_btn=True))
-            async for view in demo.ask(state, question):
+            async for view in demo.ask(state, question, decision):
                 yield (*view, gr.skip())
         yield (*demo.view(state), gr.Textbox(**idle))
 
@@ -218,6 +232,9 @@ def connect(demo: Demo, page: Any, shown: list[Any], labels: list[Any], figures:
 
     def chosen(state: Tab, event: gr.EventData) -> tuple[Any, ...]:
         return demo.show(state, int(event.show))
+
+    def listened(state: Tab | None) -> tuple[Any, ...]:
+        return demo.view(state) if state is not None and demo.hear_people(state) else (gr.skip(), gr.skip(), gr.skip())
 
     def opened(request: gr.Request) -> tuple[Any, ...]:
         return relabelled(demo, Tab(), demo.language(str(request.headers.get("accept-language", ""))))
@@ -228,6 +245,7 @@ def connect(demo: Demo, page: Any, shown: list[Any], labels: list[Any], figures:
     gr.on([who.input, new.click], restart, [tab, who], [*shown, box], cancels=[asking], **quiet)
     talk.like(thumbed, tab, shown, **quiet)
     talk.select(chosen, tab, shown, **quiet)
+    gr.Timer(3).tick(listened, tab, shown, **quiet)
     page.load(opened, None, [*shown, *labels, figures], **quiet)
     language.input(partial(relabelled, demo), [tab, language], [*shown, *labels, figures], **quiet)
     insights_tab.select(demo.insights, tab, figures, **quiet)

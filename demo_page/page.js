@@ -6,7 +6,7 @@ element.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
   const data = button.dataset;
-  if (data.ask) trigger("submit", { ask: data.ask });
+  if (data.ask) trigger("submit", { ask: data.ask, key: data.key ?? "", yes: data.yes === "1" });
   if (data.thumb) trigger("like", { turn: data.turn, thumb: Number(data.thumb) });
   if (data.show) {
     trigger("select", { show: Number(data.show) });

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from shopbot.types import Drafted, Event, Finished, Planned, Said, Shopper
+
+if TYPE_CHECKING:
+    from shopbot.handover import Reply
 
 
 @dataclass(eq=False)
@@ -120,10 +123,17 @@ class Tab:
     session: str = field(default_factory=lambda: uuid4().hex)
     exchanges: list[Exchange] = field(default_factory=list[Exchange])
     shown: int = -1
+    replies: list[tuple[int, Reply]] = field(default_factory=list["tuple[int, Reply]"])
+    """What people have written here, each with the number of the exchange that it follows."""
+
+    def replies_after(self, exchange: int) -> list[Reply]:
+        """What people wrote after an exchange and before the next."""
+        return [reply for place, reply in self.replies if place == exchange]
 
     def restart(self, shopper: Shopper) -> None:
         """Begin a clean session."""
         self.shopper, self.session, self.exchanges, self.shown = shopper, uuid4().hex, [], -1
+        self.replies = []
 
     def find(self, turn_id: str) -> Exchange | None:
         """The exchange of a turn, if it is one of this tab's."""

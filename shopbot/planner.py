@@ -389,7 +389,8 @@ class ModelPlanner:
                 made += 1
                 yield self._step(call["name"], call["args"], call["id"] or str(made), turn)
                 messages.append(ToolMessage(_result(turn), tool_call_id=call["id"] or str(made)))
-        if not made:
+        only_repeated = turn.waiting is not None and not turn.proposed and not any(one.answered for one in turn.drafts)
+        if not made or only_repeated:  # what waits for a yes was called again: the message may still ask something
             for question in turn.questions:
                 yield Lookup(question)
 

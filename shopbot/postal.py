@@ -75,7 +75,7 @@ def read_address(text: str, places: Places) -> dict[str, str]:
             found[known[0]] = known[1]
         elif left:
             rest.append(left)
-    if not rest or not _STREET.search(rest[0]):
+    if not rest or not _STREET.search(rest[0]) or (len(pieces) == 1 and not re.search(r"\d", rest[0])):
         return {}
     found["address1"] = rest.pop(0)
     if rest and _UNIT.search(rest[0]):

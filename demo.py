@@ -95,14 +95,12 @@ class Demo:
         tab.restart(self.shop.shopper(shopper_id or None))
         return self.view(tab)
 
-    def hear_people(self, tab: Tab) -> bool:
-        """Fetch what people have written in this conversation since; whether there was anything."""
-        if not any(one.finished and one.finished.handed_over for one in tab.exchanges):
-            return False
-        after = tab.replies[-1][1].number if tab.replies else 0
-        new = self.bot.handing.hand_overs.messages(tab.session, after)
-        tab.replies += [(len(tab.exchanges) - 1, reply) for reply in new]
-        return bool(new)
+    def hear_people(self, tab: Tab) -> None:
+        """Fetch what people have written in this conversation since it was handed over."""
+        if any(one.finished and one.finished.handed_over for one in tab.exchanges):
+            after = tab.replies[-1][1].number if tab.replies else 0
+            new = self.bot.handing.hand_overs.messages(tab.session, after)
+            tab.replies += [(len(tab.exchanges) - 1, reply) for reply in new]
 
     def rate(self, tab: Tab, turn_id: str, thumb: int) -> tuple[Tab, str, str]:
         """Store a thumb on a turn of this tab."""
@@ -231,10 +229,8 @@ def connect(demo: Demo, page: Any, shown: list[Any], labels: list[Any], figures:
         return demo.rate(state, str(event.turn), int(event.thumb))
 
     def chosen(state: Tab, event: gr.EventData) -> tuple[Any, ...]:
+        demo.hear_people(state)
         return demo.show(state, int(event.show))
-
-    def listened(state: Tab | None) -> tuple[Any, ...]:
-        return demo.view(state) if state is not None and demo.hear_people(state) else (gr.skip(), gr.skip(), gr.skip())
 
     def opened(request: gr.Request) -> tuple[Any, ...]:
         return relabelled(demo, Tab(), demo.language(str(request.headers.get("accept-language", ""))))
@@ -245,7 +241,6 @@ def connect(demo: Demo, page: Any, shown: list[Any], labels: list[Any], figures:
     gr.on([who.input, new.click], restart, [tab, who], [*shown, box], cancels=[asking], **quiet)
     talk.like(thumbed, tab, shown, **quiet)
     talk.select(chosen, tab, shown, **quiet)
-    gr.Timer(3).tick(listened, tab, shown, **quiet)
     page.load(opened, None, [*shown, *labels, figures], **quiet)
     language.input(partial(relabelled, demo), [tab, language], [*shown, *labels, figures], **quiet)
     insights_tab.select(demo.insights, tab, figures, **quiet)

@@ -24,3 +24,9 @@ watch("value", () => {
   if (turns && (turns !== count || place.scrollHeight - place.scrollTop - place.clientHeight < 160)) down();
   count = turns;
 });
+
+// While a person has the conversation, look for what they have written.
+setInterval(() => {
+  const waiting = [...element.querySelectorAll(".person")].pop();
+  if (waiting) trigger("select", { show: Number(waiting.dataset.turn) });
+}, 4000);

@@ -166,7 +166,8 @@ class ShopBot:
             yield event
             if event.call.status == "unknown":
                 yield await self._hand_over(f"the end of {event.call.name} was not seen", turn)
-        said, more = await self.acting.hear(turn, decision, phrases)
+        with _Timed(turn, "act"):
+            said, more = await self.acting.hear(turn, decision, phrases)
         for event in said:
             yield event
         if reason := count_anger(turn):
@@ -260,7 +261,8 @@ class ShopBot:
         return found
 
     async def _propose(self, step: Call, turn: LiveTurn, phrases: Phrases) -> AsyncIterator[Event]:
-        called = await self.acting.propose(step.tool, step.arguments, turn, phrases)
+        with _Timed(turn, "act"):
+            called = await self.acting.propose(step.tool, step.arguments, turn, phrases)
         if called is None:
             return
         yield called

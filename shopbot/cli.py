@@ -295,6 +295,7 @@ def _listening(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
+        listener.listen()  # from now on a browser waits, and is not turned away
     except (OSError, OverflowError) as problem:
         raise UsageError(f"port {port} cannot be used ({problem}); try --port {port + 1}") from problem
     return listener

@@ -32,6 +32,14 @@ _MARKS = re.compile(r"[\s,.;:!…~\-–—()\"“”‘’，。；：！、～�
 _ID = re.compile(r"#?\b(?=[\w-]*\d)[a-z\d]+(?:-[a-z\d]+)*\b(?!%)|#\w+")
 _CLAUSE = re.compile(r"[,.;:!…\n，。；：！、]+|\s+(?:and|so|because|since|cos|as)\s+|\s+[-–—]\s+")
 _UNDOES = re.compile(r"\b(?:cancel|scrap|forget|abort|undo)\b|取消|算了")
+_NOUNS = (
+    (r"\bcancel", ("cancel",)),
+    (r"\breturn", ("return",)),
+    (r"\bexchange|\bswap|\bswitch", ("exchange", "change")),
+    (r"\baddress", ("change",)),
+    (r"\bgift card|\bvoucher|\bredemption|\bcode", ("redeem",)),
+)
+"""What names an action, and the verbs of the tools that do it."""
 _STRETCHED = re.compile(r"([a-z])\1{2,}")
 
 
@@ -60,21 +68,22 @@ def _is_yes(text: str, verb: str) -> bool:
 
 
 def _agrees_in_part(text: str, verb: str) -> bool:
-    """Whether the action is agreed to in a clause of its own, and the others neither ask, limit nor put off."""
+    """Whether the action is agreed to in a clause of its own, and every other clause agrees, too, or is only polite.
+
+    A clause that may say anything, short of words known to limit or doubt, was tried: it took "yes go ahead, I expect cash"
+    and "取消吧，我开玩笑的" for a yes.
+    """
     clauses = [clause for clause in _CLAUSE.split(text) if clause.strip()]
     agreed = [_agrees(clause, verb) for clause in clauses]
-    rest = " ".join(
-        clause for clause, how in zip(clauses, agreed, strict=True) if not how and not _is_polite(clause, verb)
-    )
     stops = verb != "cancel" and _UNDOES.search(text)
-    return "action" in agreed and not stops and not _blocks().search(rest)
+    pairs = zip(clauses, agreed, strict=True)
+    return "action" in agreed and not stops and all(how or _is_polite(clause, verb) for clause, how in pairs)
 
 
 def _agrees(text: str, verb: str) -> Literal["", "word", "action"]:
     """How a text agrees that is made of phrases from end to end: by a word ("yes"), or by the action itself."""
     words = _STRETCHED.sub(r"\1", _MARKS.sub(" ", text)).strip()
-    by_word, by_action, beside = _phrases(verb)
-    longest = max(map(len, by_word | by_action | beside))
+    by_word, by_action, beside, longest = _phrases(verb)
     # From each place that a run of phrases can reach: how much the run agrees, 0 to 2.
     reached: dict[int, int] = {0: 0}
     for start in range(len(words)):
@@ -103,28 +112,30 @@ def _is_whole(words: str, start: int, end: int) -> bool:
 
 
 @cache
-def _phrases(verb: str) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-    """Phrases that agree by a word, those that name the action or order it, and those that may stand beside them."""
+def _phrases(verb: str) -> tuple[frozenset[str], frozenset[str], frozenset[str], int]:
+    """Phrases that agree by a word, those that name the action or order it, those that may stand beside them; the longest."""
     table = _table()
     parts, act, why = table["parts"], table["act"].get(verb, {}), table["why"]
-    english = [f"{one} {what}" for one in (*parts["do_en"], *act.get("en", ())) for what in parts["what_en"]]
+    things = [what for what in parts["what_en"] if not _names_another(what, verb)]
+    english = [f"{one} {what}" for one in (*parts["do_en"], *act.get("en", ())) for what in things]
     # A verb may also part: "send it back", "call it off".
     parted = [one.split(" ", 1) for one in act.get("en", ()) if " " in one]
-    english += [f"{one} {what} {rest}" for one, rest in parted for what in parts["what_en"]]
+    english += [f"{one} {what} {rest}" for one, rest in parted for what in things]
     chinese = [f"{one}{what}" for one in act.get("zh", ()) for what in ("", *parts["what_zh"])]
     chinese += [f"把{what}{one}" for one in act.get("zh", ()) for what in parts["what_zh"]]
     by_action = _all(act) | {phrase.casefold() for phrase in (*english, *chinese)} | set(table["strong"]["phrases"])
     reasons = _all(why["cancel"]) if verb in ("cancel", "return") else frozenset[str]()
-    return _all(table["yes"]) - by_action, by_action, _all(table["beside"]) | set(parts["do_zh"]) | reasons
+    by_word, beside = _all(table["yes"]) - by_action, _all(table["beside"]) | set(parts["do_zh"]) | reasons
+    return by_word, by_action, beside, max(map(len, by_word | by_action | beside))
+
+
+def _names_another(what: str, verb: str) -> bool:
+    """Whether a thing to go ahead with is another action than the one proposed: "proceed with the exchange" of a return."""
+    return any(verb not in verbs and re.search(noun, what) for noun, verbs in _NOUNS)
 
 
 def _all(by_language: Mapping[str, Sequence[str]]) -> frozenset[str]:
     return frozenset(phrase.casefold() for phrases in by_language.values() for phrase in phrases)
-
-
-@cache
-def _blocks() -> re.Pattern[str]:
-    return re.compile("|".join([*_table()["blocks"]["en"], *_table()["blocks"]["zh"]]))
 
 
 @cache

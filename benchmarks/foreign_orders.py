@@ -216,6 +216,13 @@ def calls_with_foreign_ids(case: Case) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "list_orders", {"shopper": {"id": owner.id}, "user_id": owner.id}
     yield "list_orders", {"status": owner.id}
     yield "return_deadline", {"order_id": order_id}
+    items = [item.sku for item in case.order.items]
+    yield "cancel_order", {"order_id": order_id}
+    yield "change_address", {"order_id": order_id, "address1": "1 Any Street", "city": "Anytown", "zip": "AB1 2CD"}
+    for tool in ("change_items", "exchange_items"):
+        yield tool, {"order_id": order_id, "item_ids": items, "new_item_ids": items}
+    yield "return_items", {"order_id": order_id, "item_ids": items}
+    yield "redeem_gift_card", {"code": "ABCD EFGH 1234 5678", "shopper": owner.id}
     yield "my_account", {"user_id": owner.id, "email": owner.email}
     yield "product_details", {"product_id": order_id}
     yield "compare_products", {"product_ids": [order_id, owner.id]}

@@ -75,7 +75,7 @@ def test_an_order_is_cancelled_by_the_buttons(page: Page, screenshots: Path) -> 
     buttons.first.click()
     done = page.locator(".said").nth(1)
     expect(done.locator(".text")).to_contain_text("has been cancelled", timeout=WAIT)
-    expect(page.locator(".decide")).to_have_count(0)
+    assert page.locator(".decide").count() == 0
     page.screenshot(path=screenshots / "cancelled.png")
 
 
@@ -83,7 +83,9 @@ def test_no_by_the_button_changes_nothing(page: Page) -> None:
     name, order_id = someone_with("delivered", "2026-10-25")
     become(page, name)
     ask(page, f"I want to return everything in {order_id}").locator(".decide .no").click()
-    expect(page.locator(".said").nth(1).locator(".text")).to_contain_text("changed nothing", timeout=WAIT)
+    answer = page.locator(".said").nth(1).locator(".text")
+    expect(answer).to_contain_text("changed nothing", timeout=WAIT)
+    assert page.locator(".decide").count() == 0
 
 
 def test_a_return_by_words_on_a_phone(browser: Browser, url: str, screenshots: Path) -> None:
@@ -92,8 +94,7 @@ def test_a_return_by_words_on_a_phone(browser: Browser, url: str, screenshots: P
         become(page, name)
         ask(page, f"I want to return everything in {order_id}")
         page.screenshot(path=screenshots / "return_phone.png")
-        answer = ask(page, "yes please")
-        expect(answer.locator(".text")).to_contain_text("has been requested", timeout=WAIT)
+        assert "has been requested" in ask(page, "yes please").inner_text()
 
 
 def test_a_person_answers_in_the_demo_and_gives_back(

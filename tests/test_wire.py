@@ -56,7 +56,7 @@ EVENTS = st.one_of(
     whole(types.Said),
     whole(types.Withheld),
     whole(types.HandedOver),
-    whole(types.Finished, tool_calls=few(CALLS), citations=CITATIONS),
+    whole(types.Finished, tool_calls=few(CALLS), citations=CITATIONS, waiting=st.none() | CALLS),
 )
 PRODUCTS = whole(types.Product, variants=few(whole(types.Variant, price=st.none() | MONEY)))
 ORDERS = whole(

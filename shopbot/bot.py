@@ -238,7 +238,7 @@ class ShopBot:
         phrases = self.voices[turn.language]
         match step:
             case Say():
-                turn.drafts.append(compose_line(step.line, phrases, step.answered, step.fields))
+                turn.drafts.append(compose_line(step.line, phrases, step.answered, step.fields, step.source))
             case HandOver():
                 yield await self._hand_over(step.reason, turn)
             case Lookup():

@@ -84,9 +84,12 @@ def cite_passage(passage: Passage) -> Citation:
     return Citation(passage.source, passage.text, passage.title)
 
 
-def compose_line(line: str, phrases: Phrases, answered: bool = True, fields: Mapping[str, str] | None = None) -> Draft:
-    """An approved line, which no model may word again."""
-    return Draft((phrases.line(line, **dict(fields or {})),), answered=answered, fixed=True)
+def compose_line(
+    line: str, phrases: Phrases, answered: bool = True, fields: Mapping[str, str] | None = None, source: str = ""
+) -> Draft:
+    """An approved line, which no model may word again; what it tells of the shop's records is cited by their `source`."""
+    text = phrases.line(line, **dict(fields or {}))
+    return Draft((text,), (Citation(source, text),) if source else (), answered=answered, fixed=True)
 
 
 def compose_call(call: ToolCall, question: str, phrases: Phrases) -> Draft:

@@ -144,14 +144,18 @@ class FormPlanner:
         return None
 
     def ask_again(self, turn: LiveTurn) -> Iterator[Step]:
-        """What a form still needs, after a message that was about something else; a person, where that is no use."""
+        """What a form still needs, after a message that was about something else.
+
+        Asked for a few times in vain, it is given up where the shopper has gone on to other things, and else a person helps.
+        """
         form = turn.state.get(FORM)
         if form is None or form["turn"] == turn.id or turn.proposed or (tool := self._tools.get(form["tool"])) is None:
             return
-        tries = form["tries"] + (not turn.last_answered)
+        tries = form["tries"] + 1
         if tries > MOST_TRIES:
             del turn.state[FORM]
-            yield HandOver("what was asked for several times was not understood")
+            if not any(draft.answered for draft in turn.drafts):
+                yield HandOver("what was asked for several times was not understood")
             return
         turn.state[FORM] = {**form, "tries": tries}
         question = turn.questions[0]
@@ -203,7 +207,7 @@ def _fits(order: Order, intent: str) -> bool:
 
 
 def _asking(ask: Ask, question: Question) -> Iterator[Step]:
-    yield Say(ask.line, ask.fields)
+    yield Say(ask.line, ask.fields, source=ask.source)
     if ask.orders:
         yield Call("list_orders", {"order_ids": list(ask.orders)}, question)
 

@@ -48,12 +48,13 @@ _MAY_BE_EMPTY = frozenset({"address2", "state", "country"})
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What is still to be said: the line that asks for it, and the orders it could be."""
+    """What is still to be said: the line that asks for it, where its fields are from, and the orders it could be."""
 
     kind: Kind
     line: str
     fields: Mapping[str, str] = field(default_factory=dict[str, str])
     orders: tuple[str, ...] = ()
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,13 +267,18 @@ class Forms:
                 orders = tuple(one.id for one in self.which_orders(said, form.tool))
                 return Ask(kind, "ask_order" if orders else "no_such_order", orders=orders)
             case "items" if order is not None:
-                return Ask(kind, "ask_items", {"id": order.id, "items": self._items(order, language)})
+                return Ask(
+                    kind,
+                    "ask_items",
+                    {"id": order.id, "items": self._items(order, language)},
+                    source=f"order:{order.id}",
+                )
             case "wanted" if order is not None:
                 return self._ask_version(order, form, language)
             case "payment":
                 account = self.data.account(said.shopper.id or "")
                 methods = [_method(one) for one in account.payment_methods] if account is not None else []
-                return Ask(kind, "ask_payment", {"methods": _listed(methods, language)})
+                return Ask(kind, "ask_payment", {"methods": _listed(methods, language)}, source="account")
             case "choice":
                 options = [str(one) for one in get_args(info.annotation)]
                 return Ask(kind, "ask_choice", {"options": _listed(options, language)})
@@ -290,8 +296,9 @@ class Forms:
         versions = dict.fromkeys(", ".join(one.options.values()) for one in others)
         name = self._name(item, language)
         if not versions:
-            return Ask("wanted", "no_version", {"item": name})
-        return Ask("wanted", "ask_version", {"item": name, "versions": "; ".join([*versions][:12])})
+            return Ask("wanted", "no_version", {"item": name}, source=f"product:{item.product_id}")
+        fields = {"item": name, "versions": "; ".join([*versions][:12])}
+        return Ask("wanted", "ask_version", fields, source=f"product:{item.product_id}")
 
     def _name(self, item: OrderItem, language: Language) -> str:
         product = self.data.product(item.product_id)

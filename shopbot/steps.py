@@ -32,11 +32,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Say an approved line of `lines.toml`: small talk, a question back, a refusal."""
+    """Say an approved line of `lines.toml`: small talk, a question back, a refusal; `source` is where its fields are from."""
 
     line: str
     fields: Mapping[str, str] = field(default_factory=dict[str, str])
     answered: bool = True
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

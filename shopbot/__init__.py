@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from shopbot.bot import ShopBot
     from shopbot.errors import ModelError, ShopbotError, ShopError, UsageError
     from shopbot.shop import Shop
-    from shopbot.tools import NeedsPerson, OrderId, ProductId, Refusal, shop_tool
+    from shopbot.tools import OrderId, ProductId, Refusal, shop_tool
     from shopbot.types import Citation, Event, Finished, Said, Shopper, ToolCall
 
 __version__ = "0.1.0"
@@ -28,7 +28,6 @@ __all__ = [
     "Event",
     "Finished",
     "ModelError",
-    "NeedsPerson",
     "OrderId",
     "ProductId",
     "Refusal",
@@ -47,7 +46,7 @@ _HOMES = {
     "bot": ("ShopBot",),
     "errors": ("ModelError", "ShopError", "ShopbotError", "UsageError"),
     "shop": ("Shop",),
-    "tools": ("NeedsPerson", "OrderId", "ProductId", "Refusal", "shop_tool"),
+    "tools": ("OrderId", "ProductId", "Refusal", "shop_tool"),
     "types": ("Citation", "Event", "Finished", "Said", "Shopper", "ToolCall"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

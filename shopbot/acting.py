@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from shopbot.compose_actions import compose_action
 from shopbot.consent import Consent, consent_to
 from shopbot.phrases import Phrases
-from shopbot.turn import LiveTurn
+from shopbot.turn import LATER, WAITING, LiveTurn
 from shopbot.types import Decision, Draft, ToolCall, ToolCalled
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ _MORE = re.compile(
     re.IGNORECASE,
 )
 """Words beside a no that want something else, or ask."""
-WAITING, LATER = "waiting", "later"
-"""Keys of a session's state: the action that waits, and what is to be asked for after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ class Acting:
         A button's `decision` counts for the action that it names, the words of a message for the one that waits.
         """
         key = decision.key if decision is not None else turn.state.get(WAITING)
-        action = await asyncio.to_thread(self.actions.waiting, key, turn.shopper) if key else None
+        action = await asyncio.to_thread(self.actions.waiting, key, turn.shopper, turn.session) if key else None
         if action is None:
             return [], decision is None
         word: Consent = _word(decision) if decision is not None else _spoken(turn.message, action, phrases)

@@ -61,10 +61,14 @@ class Actions:
             self._journal.decline(instead_of.id, self._clock())
         return _as_call(made)
 
-    def waiting(self, key: str, shopper: Shopper) -> ToolCall | None:
-        """The action of this key, if it is the shopper's: `proposed`, or `declined` where it has waited too long."""
+    def waiting(self, key: str, shopper: Shopper, session_id: str) -> ToolCall | None:
+        """The action of this key: `proposed`, or `declined` where it has waited too long.
+
+        None where it is not the shopper's, or of another session: only a session's own turn, which holds it, may run what
+        it promised, since its next turn takes for dead what runs in none.
+        """
         found = self._journal.action(key)
-        if found is None or found.shopper_id != shopper.id:
+        if found is None or (found.shopper_id, found.session_id) != (shopper.id, session_id):
             return None
         if found.status == "proposed" and self._clock() - found.proposed_at > PATIENCE:
             found = self._journal.lapse(key, self._clock())

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -90,7 +91,8 @@ class Batch:
             for turn in line.turns
         ]
         if self.dump is not None:
-            _write_whole(self.dump / f"{_file_name(line.id)}.json", data.dump())
+            state = self.dump / f"{_file_name(line.id)}.json"
+            write_whole(state, data.dump(), "give --dump-state another folder")
         return {"id": line.id, "answers": answers}
 
     def _splices(self, line_id: str) -> list[Splice]:
@@ -143,17 +145,19 @@ def as_json(finished: Finished) -> dict[str, Any]:
     }
 
 
-def _write_whole(path: Path, content: Any) -> None:
-    """A JSON file, whole or not at all. Raises StoreError where it cannot be written."""
+def write_whole(path: Path, content: Any, remedy: str) -> None:
+    """A JSON file that only its owner may read, whole or not at all. Raises StoreError with the remedy where it cannot be."""
     partial = path.with_name(f"{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+        partial.unlink(missing_ok=True)  # one that a crash has left may be open to all
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            json.dump(content, file, ensure_ascii=False, indent=1)
         partial.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
             partial.unlink()
-        raise StoreError(f"{path} cannot be written ({error.strerror}); give --dump-state another folder.") from error
+        raise StoreError(f"{path} cannot be written ({error.strerror}); {remedy}.") from error
 
 
 def _rows(path: Path) -> Iterator[tuple[str, str]]:

@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from shopbot.acting import LATER, WAITING, Acting
+from shopbot.acting import Acting
 from shopbot.compose import combine, compose_call, compose_found, compose_line
 from shopbot.compose_actions import with_question
 from shopbot.errors import SessionBusy, UsageError
@@ -29,7 +29,7 @@ from shopbot.phrases import Phrases
 from shopbot.planner import MOST_CALLS, Planner
 from shopbot.steps import Call, HandOver, Lookup, Say, Step
 from shopbot.tools import Toolbox
-from shopbot.turn import LiveTurn, Question
+from shopbot.turn import FORM, LATER, WAITING, LiveTurn, Question
 from shopbot.types import (
     Decision,
     Draft,
@@ -184,7 +184,9 @@ class ShopBot:
         phrases = self.voices[turn.language]
         turn.state.pop(WAITING, None)
         if turn.waiting is None:
-            return combine(turn.drafts, phrases)
+            draft = combine(turn.drafts, phrases)
+            # What was done, or was not, is told in the tool's own words: no model words it.
+            return replace(draft, fixed=draft.fixed or any(self.toolbox.writes(call.name) for call in turn.calls))
         turn.state[WAITING] = turn.waiting.id
         answered = turn.proposed or any(draft.answered for draft in turn.drafts)
         draft = combine(turn.drafts, phrases) if answered else Draft(())
@@ -270,8 +272,10 @@ class ShopBot:
             yield await self._hand_over(str(called.call.result["reason"]), turn)
 
     async def _hand_over(self, reason: str, turn: LiveTurn) -> Event:
-        """Give the conversation to a person; what waits for a yes is dropped, since nobody hears it now."""
-        turn.handed_over = True
+        """Give the conversation to a person; what waits for a yes or an answer is dropped, since nobody hears it now."""
+        turn.handed_over, turn.waiting = True, None
+        for key in (FORM, LATER):
+            turn.state.pop(key, None)
         await self.handing.give(reason, turn)
         turn.drafts.append(compose_line("person", self.voices[turn.language], fields={"contact": self.contact}))
         return HandedOver(reason)

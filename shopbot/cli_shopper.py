@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import json
 import mmap
@@ -59,6 +58,7 @@ def shopper_export(
     Example:  shopbot shopper export mei_chen_014 --out mei.json
     """
     from shopbot import retention
+    from shopbot.batch import write_whole
     from shopbot.cli import _told, out
     from shopbot.shop import Shop
 
@@ -69,7 +69,7 @@ def shopper_export(
         with Shop.open(shop, home=home) as opened:
             _check_known(opened, shopper)
             content = retention.export(opened.store, shopper)
-        _write_whole(file, content)
+        write_whole(file, content, "give --out another name")
         out.print(f"{escape(_in_words(_rows_in(content)))} of {escape(shopper)} in {escape(str(file))}")
 
 
@@ -215,21 +215,6 @@ def _holds(path: Path, pattern: re.Pattern[bytes]) -> bool:
 
 
 # ---------------------------------------------------------------- shared
-
-
-def _write_whole(path: Path, content: Any) -> None:
-    """A JSON file that only its owner may read, whole or not at all. Raises StoreError where it cannot be written."""
-    partial = path.with_name(f"{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.unlink(missing_ok=True)  # one that a crash has left may be open to all
-        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            json.dump(content, file, ensure_ascii=False, indent=1)
-        partial.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise StoreError(f"{path} cannot be written ({error.strerror}); give --out another name") from error
 
 
 def _rows_in(content: Any, counts: dict[str, int] | None = None) -> dict[str, int]:

@@ -38,7 +38,7 @@ def compose_refusal(call: ToolCall, phrases: Phrases) -> Draft:
 
 
 def with_question(draft: Draft, waiting: ToolCall, proposed_now: bool, phrases: Phrases) -> Draft:
-    """The draft with the question that the waiting action needs an answer to: always last, never cut."""
+    """The draft with the question that the waiting action needs an answer to: always last, never cut, worded by no model."""
     if proposed_now:
         question = (phrases.line("confirm"),)
     elif draft.sentences:
@@ -46,7 +46,7 @@ def with_question(draft: Draft, waiting: ToolCall, proposed_now: bool, phrases: 
     else:
         question = (phrases.line("clear_answer"), *compose_action(waiting, phrases).sentences, phrases.line("confirm"))
     cited = draft.citations or compose_action(waiting, phrases).citations
-    return Draft((*draft.sentences, *question), cited, answered=True, fixed=draft.fixed)
+    return Draft((*draft.sentences, *question), cited, answered=True, fixed=True)
 
 
 def spoken(result: Any, phrases: Phrases) -> str:

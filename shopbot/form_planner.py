@@ -20,12 +20,10 @@ from shopbot.order_choice import choose
 from shopbot.records import ShopData
 from shopbot.steps import Call, HandOver, Say, Step
 from shopbot.tools import ShopTool
-from shopbot.turn import LiveTurn, Question
+from shopbot.turn import FORM, LATER, LiveTurn, Question
 from shopbot.types import Order
 from shopbot.understand import family
 
-FORM, LATER = "form", "later"
-"""Keys of a session's state."""
 MOST_TRIES = 3
 """So often is the same thing asked for; then a person is."""
 _SURE = 0.35
@@ -177,16 +175,16 @@ class FormPlanner:
     # ---------------------------------------------------------------- which order
 
     def _said(self, question: Question, turn: LiveTurn) -> Said:
-        return Said(question.text, question.language, turn.shopper, about=str(turn.state.get("order_id", "")))
+        ids = tuple(self._order_ids(question.text))
+        about = str(turn.state.get("order_id", ""))
+        return Said(question.text, question.language, turn.shopper, order_ids=ids, about=about)
 
     def _orders(self, said: Said, tool: ShopTool) -> Sequence[Order]:
         """The orders that may be meant, newest first: those named, else those that the words tell and the tool may work on."""
         mine = self._data.orders_of(said.shopper.id or "")
-        named = [order for order in mine if _bare(order.id) in _bare(said.text)]
-        if named or self._order_ids(
-            said.text
-        ):  # an id that is nobody's, or another's, is no reason to take one of theirs
-            return named
+        if said.order_ids:  # an id that is nobody's, or another's, is no reason to take one of theirs
+            named = {order.id for one in said.order_ids if (order := self._data.order(one)) is not None}
+            return [order for order in mine if order.id in named]
         if said.asked == "order" and (number := picked(said.text, len(said.options))) is not None:
             return [order for order in mine if order.id == said.options[number]]
         choice = choose(mine, said.text, self._today() if self._today is not None else None, self._catalog)
@@ -221,7 +219,3 @@ def _without_wish(text: str) -> str:
     return re.sub(
         r"\bi (?:don't|dont|do not|no longer) (?:want|need|like)\b|does ?n[o']t fit|doesn't fit", "", text, flags=re.I
     )
-
-
-def _bare(text: str) -> str:
-    return re.sub(r"[\W_]", "", text.casefold())

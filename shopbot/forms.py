@@ -26,6 +26,7 @@ from shopbot.fillers import (
     says,
     variants_wanted,
 )
+from shopbot.phrases import Phrases
 from shopbot.postal import PARTS, Places, read_address
 from shopbot.records import ShopData
 from shopbot.tools import ShopTool
@@ -61,13 +62,15 @@ class Ask:
 class Said:
     """What a shopper says to a form, and `asked`, the kind that they were just asked for: a short answer is about that.
 
-    `options` are the ids of the orders that they were shown, `about` is the order last talked of.
+    `order_ids` is what looks like one in the text; `options` are the ids of the orders that they were shown, `about` is the
+    order last talked of.
     """
 
     text: str
     language: Language
     shopper: Shopper
     asked: str = ""
+    order_ids: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     about: str = ""
 
@@ -160,15 +163,10 @@ class Forms:
         return self.data.order(str(form.said("order"))) if form.said("order") else None
 
     def _order_id(self, form: _Form, said: Said) -> str | None:
-        if form.said("order") and not self._names_order(said):
+        if form.said("order") and not said.order_ids:
             return None
         orders = self.which_orders(said, form.tool)
         return orders[0].id if len(orders) == 1 else None
-
-    def _names_order(self, said: Said) -> bool:
-        bare = re.sub(r"[\W_]", "", said.text.casefold())
-        mine = self.data.orders_of(said.shopper.id or "")
-        return any(re.sub(r"[\W_]", "", one.id.casefold()) in bare for one in mine)
 
     def _items_said(self, form: _Form, said: Said) -> list[str] | None:
         order = self._order(form)
@@ -229,8 +227,8 @@ class Forms:
     def _address(self, form: _Form, said: Said) -> dict[str, str]:
         """Every part of the address that a text gives, or points at: the account's, or that of another order."""
         text, account = said.text, self.data.account(said.shopper.id or "")
-        mine = (one for one in self.data.orders_of(said.shopper.id or "") if one.id != form.said("order"))
-        others = [one for one in mine if one.id.casefold().strip("#") in text.casefold()]
+        named = [order for one in said.order_ids if (order := self.data.order(one)) is not None]
+        others = [one for one in named if one.shopper_id == said.shopper.id and one.id != form.said("order")]
         found: Mapping[str, str] = {}
         if says("address", "known", text) and account is not None:
             found = account.address
@@ -245,9 +243,7 @@ class Forms:
 
     @cached_property
     def _places(self) -> Places:
-        orders = (order for one in self.data.orders if (order := self.data.order(one)) is not None)
-        accounts = (account for one in self.data.users if (account := self.data.account(one)) is not None)
-        return Places([*accounts, *orders])
+        return Places(account for one in self.data.users if (account := self.data.account(one)) is not None)
 
     # ---------------------------------------------------------------- asking
 
@@ -262,26 +258,23 @@ class Forms:
 
     def _ask(self, kind: Kind, name: str, form: _Form, said: Said) -> Ask:
         order, info, language = self._order(form), form.info(name), said.language
+        voice = Phrases(language, "", "")
         match kind:
             case "order":
                 orders = tuple(one.id for one in self.which_orders(said, form.tool))
                 return Ask(kind, "ask_order" if orders else "no_such_order", orders=orders)
             case "items" if order is not None:
-                return Ask(
-                    kind,
-                    "ask_items",
-                    {"id": order.id, "items": self._items(order, language)},
-                    source=f"order:{order.id}",
-                )
+                fields = {"id": order.id, "items": self._items(order, voice)}
+                return Ask(kind, "ask_items", fields, source=f"order:{order.id}")
             case "wanted" if order is not None:
                 return self._ask_version(order, form, language)
             case "payment":
                 account = self.data.account(said.shopper.id or "")
-                methods = [_method(one) for one in account.payment_methods] if account is not None else []
-                return Ask(kind, "ask_payment", {"methods": _listed(methods, language)}, source="account")
+                methods = [voice.method(one) for one in account.payment_methods] if account is not None else []
+                return Ask(kind, "ask_payment", {"methods": voice.listed(methods)}, source="account")
             case "choice":
                 options = [str(one) for one in get_args(info.annotation)]
-                return Ask(kind, "ask_choice", {"options": _listed(options, language)})
+                return Ask(kind, "ask_choice", {"options": voice.listed(options)})
             case "address":
                 return Ask(kind, "ask_address")
             case _:
@@ -304,9 +297,10 @@ class Forms:
         product = self.data.product(item.product_id)
         return product.names.get(language, item.name) if product is not None else item.name
 
-    def _items(self, order: Order, language: Language) -> str:
-        names = [(self._name(item, language), ", ".join(item.options.values())) for item in order.items]
-        return _listed([f"{name} ({options})" if options else name for name, options in names], language)
+    def _items(self, order: Order, voice: Phrases) -> str:
+        options = [voice.inner([*item.options.values()]) for item in order.items]
+        names = [self._name(item, voice.language) for item in order.items]
+        return voice.listed([f"{name}{inner}" for name, inner in zip(names, options, strict=True)])
 
 
 def _choice(options: Sequence[str], said: Said) -> str:
@@ -333,19 +327,7 @@ def _matching(pattern: str, text: str, asked: bool) -> str:
     return max(found, key=lambda one: sum(map(str.isdigit, one)) - len(one) / 100, default="")
 
 
-def _method(method: Mapping[str, Any]) -> str:
-    source = str(method.get("source", "")).replace("_", " ")
-    ending = method.get("last_four")
-    return f"{str(method.get('brand') or source).title()} {ending}" if ending else source
-
-
 def _description(name: str, info: Any, language: Language) -> str:
     extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-    said = str((extra.get("zh") if language == "zh" else "") or info.description or name.replace("_", " ")).rstrip(
-        ".。"
-    )
-    return said[:1].lower() + said[1:]
-
-
-def _listed(parts: Sequence[str], language: Language) -> str:
-    return ("、" if language == "zh" else ", ").join(parts)
+    told = str((extra.get("zh") if language == "zh" else "") or info.description or name.replace("_", " "))
+    return told[:1].lower() + told[1:].rstrip(".。")

@@ -173,14 +173,6 @@ class Journal:
         """One action, or None."""
         return next(iter(self._actions(tables.actions.c.key == key)), None)
 
-    def waiting(self, session_id: str, now: datetime) -> list[Action]:
-        """Proposals that wait for the shopper's word, oldest first; those that waited too long lapse."""
-        found = self._actions(tables.actions.c.session_id == session_id, tables.actions.c.status == "proposed")
-        late = [action for action in found if now - action.proposed_at > PATIENCE]
-        for action in late:
-            self.lapse(action.key, now)
-        return [action for action in found if action not in late]
-
     def interrupted(self, session_id: str, now: datetime) -> list[Action]:
         """What an earlier turn left open: what it was running is `unknown` from now on.
 

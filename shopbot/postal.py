@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from shopbot.types import Account, Order
+from shopbot.types import Account
 
 PARTS = ("address1", "address2", "city", "state", "zip", "country")
 """The parts of an address in our records."""
@@ -36,7 +36,7 @@ _TAIL = re.compile(
 class Places:
     """The towns, regions and countries of a shop's records, and where each lies."""
 
-    def __init__(self, known: Iterable[Account | Order]) -> None:
+    def __init__(self, known: Iterable[Account]) -> None:
         self._names: dict[str, dict[str, str]] = {"city": {}, "state": {}, "country": {}}
         self._region: dict[str, Mapping[str, str]] = {}
         for one in known:

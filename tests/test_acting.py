@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,34 @@ async def test_nothing_happens_without_a_yes(
         assert answer.waiting is not None
 
 
+async def test_a_button_counts_in_the_session_that_showed_it(bot: ShopBot, data: ShopData, pending: Order) -> None:
+    """Another session's turn does not hold this one: a crash's clean-up there could take the action for dead."""
+    waiting = (await say(bot, pending.shopper_id, "Please cancel my order")).waiting
+    assert waiting is not None
+    elsewhere = {"shopper": Shopper(pending.shopper_id), "session": "other", "decision": Decision(waiting.id, True)}
+    assert not (await bot.reply("Yes", **elsewhere)).tool_calls
+    assert data.orders[pending.id]["status"] == "pending"
+
+
+async def test_no_model_words_what_would_be_or_has_been_done(
+    sample_shop: Shop, store: Store, data: ShopData, pending: Order
+) -> None:
+    model = ScriptedModel(answers=lambda messages, tools: "I have refunded you 999.")
+    bot = sample_shop.bot(store=store, data=data, wording="model", model=model)
+    asked = await say(bot, pending.shopper_id, "Please cancel my order")
+    done = await say(bot, pending.shopper_id, "yes")
+    assert model.calls == []
+    assert (pending.id in asked.text, pending.id in done.text) == (True, True)
+
+
+async def test_what_waits_is_dropped_when_a_person_takes_over(bot: ShopBot, pending: Order) -> None:
+    answers = [
+        await say(bot, pending.shopper_id, one) for one in ("Please cancel my order", "I want to talk to a person")
+    ]
+    assert [one.waiting is not None for one in answers] == [True, False]
+    assert "yes or no" not in answers[1].text
+
+
 async def test_a_message_that_was_never_shown_the_proposal_is_no_yes_to_it(
     bot: ShopBot, store: Store, data: ShopData, pending: Order
 ) -> None:
@@ -159,8 +188,6 @@ async def test_an_action_that_a_crash_left_running_is_told_in_the_next_turn(
 
 
 async def test_what_waited_too_long_has_lapsed(sample_shop: Shop, store: Store, data: ShopData, pending: Order) -> None:
-    from datetime import timedelta
-
     early = sample_shop.bot(store=store, data=data)
     await say(early, pending.shopper_id, "Please cancel my order")
     late = sample_shop.bot(store=store, data=data, now=early.clock() + timedelta(hours=2))

@@ -7,6 +7,7 @@ so nobody says yes to what they were never shown, whatever crashed.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,12 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from shopbot.compose_actions import compose_action
 from shopbot.consent import Consent, consent_to
+from shopbot.errors import StoreError
 from shopbot.phrases import Phrases
 from shopbot.turn import LATER, WAITING, LiveTurn
 from shopbot.types import Decision, Draft, ToolCall, ToolCalled
 
 if TYPE_CHECKING:
     from shopbot.actions import Actions
+
+log = logging.getLogger(__name__)
 
 _MORE = re.compile(
     r"[?？]|\b(?:instead|rather|other|another|but|only|just)\b|改成|改为|换成|换为|而是|另|只|但|[吗呢]\s*$",
@@ -36,11 +40,17 @@ class Acting:
     actions: Actions
 
     async def recover(self, turn: LiveTurn, phrases: Phrases) -> list[ToolCalled]:
-        """Tell what became of actions that an earlier turn of the session began and did not see end."""
-        return [
-            self._tell(call, turn, phrases, 0.0)
-            for call in await _to_the_end(self.actions.recover, turn.session)
-        ]  # fmt: skip
+        """Tell what became of actions that an earlier turn of the session began and did not see end, or did not live to tell."""
+        calls: list[ToolCall] = await _to_the_end(self.actions.recover, turn.session)
+        key = turn.state.get(WAITING)
+        if key and key not in {call.id for call in calls}:
+            told = await asyncio.to_thread(self.actions.waiting, key, turn.shopper, turn.session)
+            calls += [told] if told is not None and told.status not in ("proposed", "declined") else []
+        return [self._tell(call, turn, phrases, 0.0) for call in calls]
+
+    async def clear_up(self, session: str) -> list[ToolCall]:
+        """As `recover`, outside a turn, for a session that the caller holds; the session's next turn tells of it."""
+        return await _to_the_end(self.actions.recover, session)
 
     async def hear(self, turn: LiveTurn, decision: Decision | None, phrases: Phrases) -> tuple[list[ToolCalled], bool]:
         """The shopper's word on the action that waits. The events of it, and whether the message says more than that.
@@ -52,6 +62,8 @@ class Acting:
         if action is None:
             return [], decision is None
         word: Consent = _word(decision) if decision is not None else _spoken(turn.message, action, phrases)
+        if any(call.id == action.id for call in turn.calls):  # it has just been told what became of it
+            return [], decision is None and word != "yes"
         if word == "other":
             turn.waiting = action if action.status == "proposed" else None
             return [], True
@@ -62,7 +74,17 @@ class Acting:
         if word == "no" and action.status != "proposed":
             return [], True  # it is done, or undone, already: a no to it is about something else
         do = self.actions.run if word == "yes" else self.actions.decline
-        told = await _to_the_end(do, action.id, turn.shopper)
+        try:
+            told = await _to_the_end(do, action.id, turn.shopper)
+            ended = told.status != "running"
+        except StoreError as error:
+            log.exception("action %s: its end cannot be read", action.id)
+            turn.problems.append(str(error))
+            told, ended = action, False
+        if not ended:  # it may have been done, and that could not be written down or read: the next turn finds out
+            turn.unseen = action.id
+            turn.drafts.append(Draft((phrases.line("action_unseen"),), answered=False, fixed=True))
+            return [], False
         turn.declined = told if word == "no" else None
         return [self._tell(told, turn, phrases, began)], word == "no" and bool(_MORE.search(turn.message))
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextvars import copy_context
 from datetime import datetime, timedelta
 from typing import Any
 
 from shopbot import wire
-from shopbot.errors import UsageError
+from shopbot.errors import StoreError, UsageError
 from shopbot.journal import PATIENCE, Action, Journal
 from shopbot.tools import NeedsPerson, Refusal, ShopTool, Toolbox
 from shopbot.types import CallStatus, Shopper, ToolCall
@@ -51,9 +52,14 @@ class Actions:
         try:
             tool, ready = self._toolbox.checked(name, arguments, shopper)
             self._within_limit(tool, shopper.id)
-            preview = {} if tool.preview is None else self._toolbox.apply(tool, tool.preview, ready, shopper)
+            preview = {} if tool.preview is None else self._toolbox.apply_in_time(tool, tool.preview, ready, shopper)
         except Refusal as refusal:
             return ToolCall(name, dict(arguments), "refused", refusal.as_result())
+        except StoreError:
+            raise
+        except Exception as error:  # a shop's tool may raise anything; the turn must survive it
+            log.exception("the preview of %s raised", name)
+            return ToolCall(name, dict(arguments), "failed", {"reason": f"{type(error).__name__}: {error}"})
         if instead_of is not None and (name, wire.to_json(ready)) == (instead_of.name, dict(instead_of.arguments)):
             return instead_of
         made = self._journal.propose(session_id, turn_id, shopper.id, name, ready, preview, self._clock())
@@ -112,7 +118,10 @@ class Actions:
         for action in self._journal.interrupted(session_id, self._clock()):
             if action.status == "unknown":
                 # What a dead process was running may run again; what was given up as slow may be running still.
-                again = "confirmed" if action.result is None else None
+                dead = action.result is None and self._journal.hold(action.key)
+                if dead:
+                    self._journal.let_go(action.key)
+                again = "confirmed" if dead else None
                 action = self._looked_up(action, Shopper(action.shopper_id), otherwise=again)
             if action.status == "confirmed":
                 action = self._run_if_first(action, Shopper(action.shopper_id))
@@ -139,7 +148,9 @@ class Actions:
         except Refusal as refusal:  # the shop's data have changed since it was proposed
             self._journal.finish(action.key, "refused", refusal.as_result(), self._clock())
             return True
-        worker = threading.Thread(target=self._work, args=(tool, ready, action, shopper), daemon=True)
+        self._journal.hold(action.key)  # until the work ends, so that nobody takes it for dead before
+        work = copy_context().run
+        worker = threading.Thread(target=work, args=(self._work, tool, ready, action, shopper), daemon=True)
         worker.start()
         worker.join(tool.timeout)
         slow = worker.is_alive()
@@ -161,6 +172,8 @@ class Actions:
             self._end(action.key, "unknown", {"reason": f"{type(error).__name__}: {error}"})
         else:
             self._end(action.key, "done", result)
+        finally:
+            self._journal.let_go(action.key)
 
     def _end(self, key: str, status: Any, result: Any) -> None:
         now = self._clock()
@@ -169,6 +182,8 @@ class Actions:
         except UsageError:
             if status == "done":  # it was given up as too slow: now its end is known
                 self._journal.resolve(key, "done", result, now)
+        except StoreError:  # the action stays `running`, and the session's next turn finds out
+            log.exception("action %s has ended (%s) and that could not be written down", key, status)
 
     def _looked_up(self, action: Action, shopper: Shopper, otherwise: Any) -> Action:
         """What the tool knows of an action whose end was not seen: done, or `otherwise` where it knows of none (None: as it was)."""
@@ -176,7 +191,7 @@ class Actions:
             tool, ready = self._toolbox.checked(action.tool, action.arguments, shopper)
             if tool.lookup is None:
                 return action
-            result = self._toolbox.apply(tool, tool.lookup, ready, shopper, action.key)
+            result = self._toolbox.apply_in_time(tool, tool.lookup, ready, shopper, action.key)
         except Refusal:  # the shop's data have changed since: what became of it, a person must find out
             return action
         except Exception:

@@ -14,7 +14,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -78,6 +78,8 @@ class Batch:
     options: Mapping[str, Any]
     context: tuple[ContextLine, ...] = ()
     dump: Path | None = None
+    problems: list[str] = field(default_factory=list[str])
+    """What failed on our side, in the conversations played so far."""
 
     async def play(self, line: Line) -> dict[str, Any]:
         """One conversation, turn after turn; the dictionary of its answers."""
@@ -86,10 +88,10 @@ class Batch:
         now = None if line.now is None else line.now if line.now.tzinfo else line.now.replace(tzinfo=zone)
         bot = self.shop.bot(store=self.store, data=data, now=now, splices=self._splices(line.id), **self.options)
         session = uuid4().hex
-        answers = [
-            as_json(await bot.reply(turn, shopper=self.shop.shopper(line.shopper_id), session=session))
-            for turn in line.turns
-        ]
+        shopper = self.shop.shopper(line.shopper_id)
+        finished = [await bot.reply(turn, shopper=shopper, session=session) for turn in line.turns]
+        self.problems += [one.problem for one in finished if one.problem]
+        answers = [as_json(one) for one in finished]
         if self.dump is not None:
             state = self.dump / f"{_file_name(line.id)}.json"
             write_whole(state, data.dump(), "give --dump-state another folder")
@@ -132,7 +134,9 @@ def read_context(path: Path) -> tuple[ContextLine, ...]:
 
 
 def as_json(finished: Finished) -> dict[str, Any]:
-    """An answer as scripts read it."""
+    """An answer as scripts read it. Raises StoreError for one that could not be stored: the conversation is broken."""
+    if not finished.turn_id:
+        raise StoreError(finished.problem)
     return {
         "text": finished.text,
         "citations": [{"source": cite.source, "text": cite.text} for cite in finished.citations],

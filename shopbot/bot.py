@@ -4,6 +4,9 @@
 
 Nothing blocks the event loop: encoding, searching, tools and the database run in threads. The turn is stored before its
 last event, `Finished`, goes out; a consumer that leaves early leaves an interrupted turn, never half of one.
+
+Whatever part fails, the shopper is answered: by another part that can (the heads for a model that plans, the draft for one
+that words), else by a line that says so. What failed is logged, and told in `Finished.problem`.
 """
 
 from __future__ import annotations
@@ -12,21 +15,24 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 from uuid import uuid4
 
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import Runnable
 
 from shopbot.acting import Acting
 from shopbot.compose import combine, compose_call, compose_found, compose_line
 from shopbot.compose_actions import with_question
-from shopbot.errors import SessionBusy, UsageError
+from shopbot.errors import SessionBusy, StoreError
 from shopbot.handing import Handing, count_anger, count_failures
 from shopbot.phrases import Phrases
 from shopbot.planner import MOST_CALLS, Planner
+from shopbot.recovery import clear_up
+from shopbot.runnable import BotRunnable
 from shopbot.steps import Call, HandOver, Lookup, Say, Step
 from shopbot.tools import Toolbox
 from shopbot.turn import FORM, LATER, WAITING, LiveTurn, Question
@@ -46,7 +52,9 @@ from shopbot.types import (
     ToolCall,
     ToolCalled,
     Understood,
+    Withheld,
 )
+from shopbot.understand import detect_language
 from shopbot.wording import Wording, spaced
 
 if TYPE_CHECKING:
@@ -113,24 +121,38 @@ class ShopBot:
         """Answer a message; yields the events of the turn, `Finished` last.
 
         `decision` is the shopper's word on a proposed action, if a button gave it; the message is what the button says.
+        Where the store fails nothing is done, and the shopper is told so; `Finished.problem` says why.
 
-        Raises UsageError if the session is another shopper's, StoreError if the turn cannot be stored.
+        Raises UsageError if the session is another shopper's, SessionBusy if its turn before this one does not end.
         """
         started = perf_counter()
-        turn = await self._begin(message, shopper, session or uuid4().hex)
+        try:
+            turn = await self._begin(message, shopper, session or uuid4().hex)
+            silent = await self.handing.is_silent(turn)
+        except StoreError as error:
+            log.exception("no turn can be begun: the store failed")
+            for event in self._out_of_order(message, error, started):
+                yield event
+            return
         events: list[Event] = []
         try:
-            async for event in (
-                self._answer(turn, decision) if not await self.handing.is_silent(turn) else _nothing(turn)
-            ):
+            async for event in _nothing(turn) if silent else self._answer(turn, decision):
                 events.append(event)
                 yield event
-            events.append(_finished(turn, events, (perf_counter() - started) * 1000))
-            await asyncio.to_thread(self.store.finish_turn, events, now=self.clock(), state=turn.state)
-        except BaseException:  # the consumer left, or the turn could not be stored
-            self.store.interrupt_turn(turn.id, self.clock())
+            async for event in self._finish(turn, events, silent, started):
+                yield event
+        except BaseException:  # the consumer left, or a later turn has closed this one
+            with suppress(StoreError):
+                self.store.interrupt_turn(turn.id, self.clock())
             raise
-        yield events[-1]
+
+    async def recover(self) -> list[ToolCall]:
+        """Finish what a crash left of actions, in every session, before their shoppers write again: for a server's start.
+
+        Sessions with a turn running are passed over. What became of an action is told in the session's next turn; where it
+        cannot be known the session goes to a person. Raises StoreError.
+        """
+        return await clear_up(self.acting, self.handing, self.store)
 
     async def reply(
         self, message: str, *, shopper: Shopper, session: str | None = None, decision: Decision | None = None
@@ -144,20 +166,44 @@ class ShopBot:
 
     def as_runnable(self) -> Runnable[str, str]:
         """The bot as a LangChain Runnable; the shopper comes from `config["configurable"]["shopper"]`."""
-        return _BotRunnable(self)
+        return BotRunnable(self)
 
     async def _answer(self, turn: LiveTurn, decision: Decision | None) -> AsyncIterator[Event]:
         try:
             yield await self._understand(turn)
             async for event in self._settle(turn, decision):
                 yield event
-        except Exception:
+            if not turn.handed_over and (reason := count_failures(turn)):
+                yield await self._hand_over(reason, turn)
+        except Exception as error:
             log.exception("turn %s: a part failed", turn.id)
-            turn.drafts.append(compose_line("tool_failed", self.voices[turn.language], answered=False))
-        if not turn.handed_over and (reason := count_failures(turn)):
-            yield await self._hand_over(reason, turn)
+            turn.problems.append(f"{type(error).__name__}: {error}")
+            changed = any(self.toolbox.writes(call.name) and call.status != "proposed" for call in turn.calls)
+            line = "part_failed" if changed else "tool_failed"  # which says that nothing was changed
+            turn.drafts.append(compose_line(line, self.voices[turn.language], answered=False))
         async for event in self._word(self._draft(turn), turn):
             yield event
+
+    async def _finish(self, turn: LiveTurn, events: list[Event], silent: bool, started: float) -> AsyncIterator[Event]:
+        """Store the turn; where that fails, say so, since the bot will not remember it."""
+        finished = _finished(turn, events, (perf_counter() - started) * 1000)
+        try:
+            await asyncio.to_thread(self.store.finish_turn, [*events, finished], now=self.clock(), state=turn.state)
+        except StoreError as error:
+            log.exception("turn %s cannot be stored", turn.id)
+            said = "" if silent else f" {self.voices[turn.language].line('not_saved')}"
+            if said:
+                yield Said(said)
+            problem = "; ".join(filter(None, (finished.problem, str(error))))
+            finished = replace(finished, turn_id="", text=finished.text + said, waiting=None, problem=problem)
+        yield finished
+
+    def _out_of_order(self, message: str, error: StoreError, started: float) -> Sequence[Event]:
+        """The events of a turn that cannot even be begun."""
+        line = compose_line("out_of_order", self.voices[detect_language(message)], False, {"contact": self.contact})
+        milliseconds = (perf_counter() - started) * 1000
+        finished = Finished("", line.text, (), (), False, False, {}, milliseconds, problem=str(error))
+        return Drafted(line, "draft", milliseconds), Said(line.text), finished
 
     async def _settle(self, turn: LiveTurn, decision: Decision | None) -> AsyncIterator[Event]:
         """What a crash left, the shopper's word on what waits, what else they say, and what waits behind that."""
@@ -183,6 +229,8 @@ class ShopBot:
         """One draft of those that the steps brought, with the question that an action waits for at its end."""
         phrases = self.voices[turn.language]
         turn.state.pop(WAITING, None)
+        if turn.unseen:
+            turn.state[WAITING] = turn.unseen
         if turn.waiting is None:
             draft = combine(turn.drafts, phrases)
             # What was done, or was not, is told in the tool's own words: no model words it.
@@ -196,7 +244,8 @@ class ShopBot:
 
     async def _begin(self, message: str, shopper: Shopper, session: str) -> LiveTurn:
         record = await self._begin_in_store(message, shopper, session)
-        turn = LiveTurn(_readable(message), shopper, session, record, state=dict(record.state))
+        text = _readable(message)
+        turn = LiveTurn(text, shopper, session, record, detect_language(text), state=dict(record.state))
         if record.place > 1:
             past = await asyncio.to_thread(self.store.history, session, 12)
             turn.history = tuple((_readable(each.message), each.answer) for each in past)
@@ -273,10 +322,10 @@ class ShopBot:
 
     async def _hand_over(self, reason: str, turn: LiveTurn) -> Event:
         """Give the conversation to a person; what waits for a yes or an answer is dropped, since nobody hears it now."""
+        await self.handing.give(reason, turn)
         turn.handed_over, turn.waiting = True, None
         for key in (FORM, LATER):
             turn.state.pop(key, None)
-        await self.handing.give(reason, turn)
         turn.drafts.append(compose_line("person", self.voices[turn.language], fields={"contact": self.contact}))
         return HandedOver(reason)
 
@@ -284,6 +333,8 @@ class ShopBot:
         with _Timed(turn, "act") as timed:
             call = await asyncio.to_thread(self.toolbox.call, step.tool, step.arguments, turn.shopper, step.id)
         turn.calls.append(call)
+        if call.status == "failed":
+            turn.problems.append(f"{call.name}: {call.result['reason']}")
         turn.remember(call)
         turn.drafts.append(compose_call(self._spliced(call), step.question.text, phrases))
         return ToolCalled(call, timed.milliseconds)
@@ -383,32 +434,7 @@ def _finished(turn: LiveTurn, events: Sequence[Event], milliseconds: float) -> F
         timings=dict(turn.timings),
         milliseconds=milliseconds,
         waiting=turn.waiting,
+        problem="; ".join(
+            [*turn.problems, *(one.reason for one in events if isinstance(one, Withheld) and not one.text)]
+        ),
     )
-
-
-class _BotRunnable(Runnable[str, str]):
-    """`invoke`, `ainvoke` and `astream` over `ShopBot`; refuses to run without a shopper."""
-
-    def __init__(self, bot: ShopBot) -> None:
-        self._bot = bot
-
-    def invoke(self, input: str, config: RunnableConfig | None = None, **kwargs: Any) -> str:
-        """Answer in a loop of its own; inside a running loop use `ainvoke`."""
-        return asyncio.run(self.ainvoke(input, config))
-
-    async def ainvoke(self, input: str, config: RunnableConfig | None = None, **kwargs: Any) -> str:
-        """The text of the answer."""
-        return "".join([piece async for piece in self.astream(input, config)])
-
-    async def astream(self, input: str, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[str]:
-        """The pieces of the answer, each after its checks."""
-        chosen = (config or {}).get("configurable", {})
-        shopper = chosen.get("shopper")
-        if not isinstance(shopper, Shopper):
-            raise UsageError(
-                'who is asking? Pass config={"configurable": {"shopper": Shopper("…")}} from your own login; '
-                "Shopper() is a visitor."
-            )
-        async for event in self._bot.stream(input, shopper=shopper, session=chosen.get("session")):
-            if isinstance(event, Said):
-                yield event.text

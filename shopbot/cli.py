@@ -19,7 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from shopbot.cli_shopper import shopper_app
-from shopbot.errors import ShopbotError, UsageError
+from shopbot.errors import ShopbotError, StoreError, UsageError
 from shopbot.weights import SMOLLM2
 
 if TYPE_CHECKING:
@@ -105,6 +105,10 @@ async def _converse(bot: Any, shopper: Any, verbose: bool) -> None:
             elif kind == "Finished":
                 sources = ", ".join(dict.fromkeys(cite.source for cite in event.citations))
                 out.print(f"\n[dim]{escape(sources)}{' · ' if sources else ''}{event.milliseconds:.0f} ms[/dim]")
+                if not event.turn_id:
+                    raise StoreError(event.problem)
+                if event.problem:
+                    err.print(f"[yellow]{escape(event.problem)}[/yellow]")
             elif verbose:
                 out.print(f"[dim]{escape(str(event))[:300]}[/dim]")
 
@@ -170,6 +174,8 @@ async def _play(
         batch = Batch(shop, store, options, context, dump)
         for line in lines:
             played = await batch.play(line)
+            while batch.problems:
+                err.print(f"[yellow]{escape(batch.problems.pop(0))}[/yellow]")
             if as_json:
                 sys.stdout.write(json.dumps(played, ensure_ascii=False) + "\n")
                 sys.stdout.flush()

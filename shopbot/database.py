@@ -29,7 +29,7 @@ HEAD = "0003"
 
 VERSION_TABLE = "shopbot_version"
 MIGRATIONS = Path(__file__).with_name("migrations")
-BUSY_SECONDS = 10
+BUSY_SECONDS = 5
 """How long a write waits for the write of another process before it is an error."""
 _WAL_TRIES = 100
 
@@ -77,7 +77,8 @@ def connect(url: URL) -> sa.Engine:
         UsageError: a kind of database or a driver that is not installed.
     """
     try:
-        engine = sa.create_engine(url, json_serializer=wire.dumps)
+        # A connection of the pool is tried before use: a server that was restarted costs no turn.
+        engine = sa.create_engine(url, json_serializer=wire.dumps, pool_pre_ping=url.get_backend_name() != "sqlite")
     except (NoSuchModuleError, ModuleNotFoundError) as problem:
         raise UsageError(
             f"{_name(url)}: {problem}. Install its driver, or give the path of an SQLite file"
@@ -290,6 +291,8 @@ class _AdvisoryLocks:
                 return self._ask("pg_try_advisory_lock", number)
 
     def unlock(self, number: int) -> None:
+        if self._connection is None:  # lost or closed, and the lock with it
+            return
         try:
             self._ask("pg_advisory_unlock", number)
         except DBAPIError:

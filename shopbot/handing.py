@@ -45,18 +45,21 @@ class Handing:
         """Whether a person has the conversation, or is awaited in it."""
         return await asyncio.to_thread(self.hand_overs.of_session, turn.session) is not None
 
-    async def give(self, reason: str, turn: LiveTurn) -> None:
-        """Store the hand-over with its packet, and tell the backend; a second one in the same session is noted only."""
-        await asyncio.to_thread(self._give, reason, turn)
+    async def give(self, reason: str, turn: LiveTurn, turn_id: str = "") -> None:
+        """Store the hand-over with its packet, and tell the backend; a second one in the same session is noted only.
 
-    def _give(self, reason: str, turn: LiveTurn) -> None:
+        `turn_id` is the stored turn that it is about, where that is not `turn` itself.
+        """
+        await asyncio.to_thread(self._give, reason, turn, turn_id or turn.id)
+
+    def _give(self, reason: str, turn: LiveTurn, turn_id: str) -> None:
         from shopbot.handover import make_packet
 
         packet = make_packet(
             self.store, self.journal, turn.session, turn.shopper, reason, turn.message, turn.profile, turn.calls
         )
         before = self.hand_overs.of_session(turn.session)
-        made = self.hand_overs.open(turn.session, turn.id, packet, self.clock())
+        made = self.hand_overs.open(turn.session, turn_id, packet, self.clock())
         turn.state[FAILED] = turn.state[ANGER] = 0
         if self.hook is None or before is not None:
             return

@@ -136,6 +136,14 @@ class Journal:
         with self._store.writing() as connection:
             return _update(connection, key, "confirmed", "running", now)
 
+    def hold(self, key: str) -> bool:
+        """Say that this process works on the action, as long as it lives; False where one works on it already."""
+        return self._store.hold(f"action:{key}")
+
+    def let_go(self, key: str) -> None:
+        """The work that `hold` spoke of has ended, however it ended."""
+        self._store.let_go(f"action:{key}")
+
     def finish(
         self, key: str, status: Literal["done", "failed", "refused", "unknown"], result: Any, now: datetime
     ) -> Action:

@@ -7,6 +7,7 @@ tool-calling model choose. Both only propose: every call is checked in the same 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import date
@@ -15,6 +16,7 @@ from typing import Any, Protocol
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
+from shopbot.breaker import Breaker
 from shopbot.catalog import Catalog, ProductQuery, orders_matching
 from shopbot.consent import consent_to
 from shopbot.form_planner import FormPlanner
@@ -27,6 +29,8 @@ from shopbot.tools import ShopTool
 from shopbot.turn import LiveTurn, Question
 from shopbot.types import Order
 from shopbot.understand import POINTING, SMALL_TALK, WRITE_INTENTS, id_pattern
+
+log = logging.getLogger(__name__)
 
 MOST_CALLS = 8
 
@@ -364,12 +368,21 @@ class ModelPlanner:
     """A tool-calling chat model chooses the steps, at most `MOST_CALLS`; it never sees whose data it works on.
 
     What it says is not shown: the answer is composed from the results, like any other. Where it calls nothing, every
-    question is looked up.
+    question is looked up. Where it fails or takes too long before its first call, `instead` plans the turn.
     """
 
-    def __init__(self, model: BaseChatModel, tools: Sequence[ShopTool], system: str) -> None:
+    def __init__(
+        self,
+        model: BaseChatModel,
+        tools: Sequence[ShopTool],
+        system: str,
+        instead: Planner,
+        breaker: Breaker | None = None,
+    ) -> None:
         self._model = model.bind_tools([*(tool.openai_schema for tool in tools), _LOOK_UP])
         self._system = system
+        self._instead = instead
+        self._breaker = breaker or Breaker()
 
     async def plan(self, turn: LiveTurn) -> AsyncIterator[Step]:
         """Ask the model for calls until it makes none."""
@@ -379,7 +392,17 @@ class ModelPlanner:
         messages.append(HumanMessage(turn.message))
         made = 0
         while made < MOST_CALLS:
-            reply = await self._model.ainvoke(messages)
+            try:
+                with self._breaker.watching():
+                    reply = await self._breaker.in_time(self._model.ainvoke(messages), self._breaker.deadline())
+            except Exception as error:  # noqa: BLE001 - whatever a shop's own chat model raises
+                log.warning("turn %s: the model could not plan: %s", turn.id, error)
+                turn.problems.append(f"the model could not plan: {error}")
+                if made:
+                    return
+                async for step in self._instead.plan(turn):
+                    yield step
+                return
             calls = reply.tool_calls[: MOST_CALLS - made]
             if not calls:
                 break

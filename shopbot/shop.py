@@ -26,6 +26,7 @@ from zoneinfo import ZoneInfo
 from shopbot.acting import Acting
 from shopbot.answer_bank import AnswerBank, Approved, read_entries, wordings
 from shopbot.bot import ShopBot, Splice
+from shopbot.breaker import Breaker
 from shopbot.catalog import Catalog
 from shopbot.config import ShopConfig, read_config
 from shopbot.errors import IndexRefused, ShopError, StoreError, UsageError
@@ -271,8 +272,9 @@ class Shop:
         chat = self._chat(model) if "model" in (planner, wording) else None
         system = self._system(splices)
         plans: Planner = HeadPlanner(self.catalog, data, lambda: clock().date(), toolbox.tools)
+        breaker = Breaker()  # one model, whatever it is used for
         if planner == "model" and chat is not None:
-            plans = ModelPlanner(chat, toolbox.tools, system)
+            plans = ModelPlanner(chat, toolbox.tools, system, plans, breaker)
         return ShopBot(
             voices={language: Phrases(language, about.name, about.currency) for language in LANGUAGES},
             contact=about.contact_line,
@@ -283,7 +285,7 @@ class Shop:
             handing=handing,
             store=store,
             clock=clock,
-            wording=self._wording(chat, system) if wording == "model" and chat is not None else None,
+            wording=self._wording(chat, system, breaker) if wording == "model" and chat is not None else None,
             splices=splices,
         )
 
@@ -324,7 +326,7 @@ class Shop:
             return open_chat(name, root=self.home.parent.parent / "models")
         return model
 
-    def _wording(self, chat: BaseChatModel, system: str) -> Any:
+    def _wording(self, chat: BaseChatModel, system: str, breaker: Breaker) -> Any:
         from shopbot.models import context_window
         from shopbot.wording import Wording
 
@@ -336,6 +338,7 @@ class Shop:
             shop=self.config.shop.name,
             languages=frozenset(self.config.models.dialogue_languages),
             window=context_window(chat),
+            breaker=breaker,
         )
 
     def _system(self, splices: Sequence[Splice]) -> str:

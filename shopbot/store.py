@@ -292,6 +292,18 @@ class Store:
 
     # ------------------------------------------------------------ for what is kept beside the turns
 
+    def hold(self, name: str) -> bool:
+        """Hold a name among all processes at this database; False where it is held. It ends with `let_go` or with the process.
+
+        A session's turn holds the session's id.
+        """
+        self._here()
+        return self._locks.take(name)
+
+    def let_go(self, name: str) -> None:
+        """No longer hold a name. One that is not held is passed over."""
+        self._locks.release(name)
+
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """One transaction: all of it is kept, or none."""

@@ -14,9 +14,13 @@ from __future__ import annotations
 
 import inspect
 import types
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import date, datetime
+from threading import Thread
 from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
 
 from langchain_core.tools import BaseTool
@@ -24,7 +28,7 @@ from langchain_core.tools.base import create_schema_from_function
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel, ValidationError
 
-from shopbot.errors import UsageError
+from shopbot.errors import ToolError, UsageError
 from shopbot.types import Shopper, ToolCall
 
 
@@ -73,6 +77,9 @@ class Today:
         """The shop's day."""
         return self.clock().date()
 
+
+MOST_LATE = 8
+"""Calls of one tool that took too long and still have not ended; with so many of them it is not called again."""
 
 Resolver = Callable[[str, Shopper], str | None]
 """Declared once per type of id: the id in the shop's own spelling if this shopper may name it, else None."""
@@ -142,7 +149,7 @@ def shop_tool(
 ) -> Any:
     """Make a `ShopTool` of a function; bare (`@shop_tool`) or with arguments (`@shop_tool(writes=True)`).
 
-    `timeout` is in seconds: an action that takes longer is `unknown` until it ends. Parameters annotated with a plain
+    `timeout` is in seconds: a call that takes longer has failed, an action is `unknown` until it ends. Parameters annotated with a plain
     class (`Shopper`, `ShopData`, …) that is neither a JSON type nor a pydantic model are injected.
 
     Raises TypeError for a function without a docstring or with an unannotated parameter.
@@ -211,6 +218,7 @@ class Toolbox:
         self._tools = {tool.name: tool for tool in tools}
         self._resolvers = resolvers
         self._values = values
+        self._late: Counter[str] = Counter()
         for tool in tools:
             self._check(tool)
 
@@ -257,6 +265,30 @@ class Toolbox:
         given = {**ready, **self._injected(tool, shopper, key)}
         return part(**{name: given[name] for name in inspect.signature(part).parameters if name in given})
 
+    def apply_in_time(
+        self, tool: ShopTool, part: Callable[..., Any], ready: Mapping[str, Any], shopper: Shopper, key: str = ""
+    ) -> Any:
+        """As `apply`, for what changes nothing. Raises ToolError where it takes longer than the tool's `timeout`.
+
+        It runs in a thread of its own, which is left behind then: in a shared one, a few calls that hang would stop every turn.
+        """
+        if self._late[tool.name] >= MOST_LATE:
+            raise ToolError(f"{MOST_LATE} earlier calls have not come back yet")
+        outcome: Future[Any] = Future()
+
+        def work() -> None:
+            try:
+                outcome.set_result(self.apply(tool, part, ready, shopper, key))
+            except BaseException as error:  # noqa: BLE001 - it is raised where the result is waited for
+                outcome.set_exception(error)
+
+        Thread(target=copy_context().run, args=(work,), daemon=True).start()
+        if wait([outcome], tool.timeout).not_done:
+            self._late[tool.name] += 1
+            outcome.add_done_callback(lambda _: self._late.subtract([tool.name]))
+            raise ToolError(f"no answer in {tool.timeout:g} s")
+        return outcome.result()
+
     def _known(self, name: str) -> ShopTool:
         if name not in self._tools:
             raise Refusal(f"There is no tool named {name!r}.")
@@ -288,7 +320,7 @@ class Toolbox:
 
     def _run(self, tool: ShopTool, ready: dict[str, Any], shopper: Shopper, call_id: str) -> ToolCall:
         try:
-            result = tool.function(**ready, **self._injected(tool, shopper, call_id))
+            result = self.apply_in_time(tool, tool.function, ready, shopper, call_id)
         except Refusal as refusal:
             return ToolCall(tool.name, ready, "refused", refusal.as_result(), call_id)
         except Exception as error:  # noqa: BLE001 - a shop's tool may raise anything; the turn must survive it

@@ -56,8 +56,12 @@ class LiveTurn:
     """The action that waits for the shopper's yes."""
     proposed: bool = False
     """Whether it was proposed in this turn."""
+    unseen: str = ""
+    """The action that was agreed to and whose end could not be read: the state keeps it until it is told."""
     declined: ToolCall | None = None
     """The action that this message said no to."""
+    problems: list[str] = field(default_factory=list[str])
+    """What failed on our side, for the people who run it."""
     timings: dict[str, float] = field(default_factory=dict[str, float])
 
     @property

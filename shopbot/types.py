@@ -341,6 +341,8 @@ class Finished:
     """The turn is stored; always the last event. `timings` are milliseconds a stage.
 
     `waiting` is the action that waits for the shopper's yes: `ShopBot.stream(..., decision=Decision(waiting.id, True))`.
+    `problem` tells the people who run it what failed on our side, such as a model server; no shopper is shown it. Where the
+    store failed, `turn_id` is empty and the turn is not stored.
     """
 
     turn_id: str
@@ -352,6 +354,7 @@ class Finished:
     timings: Mapping[str, float]
     milliseconds: float
     waiting: ToolCall | None = None
+    problem: str = ""
 
 
 Event = Understood | Planned | ToolCalled | Retrieved | Drafted | Said | Withheld | HandedOver | Finished

@@ -2,7 +2,7 @@
 
 A sentence is shown only where `grounding.unsupported` finds nothing against it and it words a sentence of the draft.
 With the first that is unsupported the model is done for this turn, and the draft says the rest itself; so it does
-where the model fails.
+where the model fails or takes too long. A model that failed several times is not asked for a while.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 
+from shopbot.breaker import Breaker
 from shopbot.errors import ModelError
 from shopbot.grounding import Gate, covers, unsupported
 from shopbot.models import count_tokens
@@ -40,6 +42,7 @@ class Wording:
     window: int = 2048
     answer_tokens: int = 256
     """Room left for the answer: the `max_tokens` of our chat models, else a server refuses a prompt that just fits."""
+    breaker: Breaker = field(default_factory=Breaker)
 
     def fits(self, draft: Draft, language: Language) -> bool:
         """Whether the model may word this draft: a real answer, no list, in a language that it writes."""
@@ -71,8 +74,7 @@ class Wording:
         said: list[str] = []
         left = [sentence for piece in draft.sentences for sentence in split(piece)]
         try:
-            prompt = await self.prompt(draft, question, language, turns)
-            async for sentence in self._sentences(prompt, len(left) + SPARE_SENTENCES):
+            async for sentence in self._sentences(draft, question, language, turns, len(left) + SPARE_SENTENCES):
                 if (reason := unsupported(sentence, sources, self.shop)) is not None:
                     yield Withheld(sentence, reason)
                     break
@@ -92,16 +94,27 @@ class Wording:
             said.append(sentence)
             yield Said(spaced(said))
 
-    async def _sentences(self, prompt: list[BaseMessage], most: int) -> AsyncIterator[str]:
-        gate = Gate()
-        count = 0
-        async for chunk in self.model.astream(prompt, stop=STOPS):
-            for sentence in gate.feed(str(chunk.content)):
-                count += 1
-                yield sentence
-                if count == most:
-                    return
-        for sentence in gate.finish()[: most - count]:
+    async def _sentences(
+        self,
+        draft: Draft,
+        question: str,
+        language: Language,
+        turns: Sequence[Mapping[str, Any]],
+        most: int,
+    ) -> AsyncIterator[str]:
+        """The first `most` sentences of the model, as they are complete. Raises ModelUnavailable where it takes too long."""
+        gate, sentences = Gate(), 0
+        with self.breaker.watching():
+            deadline = self.breaker.deadline()
+            prompt = await self.breaker.in_time(self.prompt(draft, question, language, turns), deadline)
+            async with aclosing(self.model.astream(prompt, stop=STOPS)) as stream:  # pyright: ignore[reportArgumentType]
+                while (chunk := await self.breaker.in_time(anext(stream, None), deadline)) is not None:
+                    for sentence in gate.feed(str(chunk.content)):
+                        yield sentence
+                        sentences += 1
+                        if sentences == most:
+                            return
+        for sentence in gate.finish()[: most - sentences]:
             yield sentence
 
     def _count(self, messages: list[dict[str, Any]]) -> int:

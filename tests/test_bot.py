@@ -357,11 +357,12 @@ async def test_a_model_that_fails_leaves_the_draft(fake_shop: Shop, store: Store
     assert worded.answered
 
 
-async def test_a_planning_model_that_fails_offers_a_person(fake_shop: Shop, store: Store) -> None:
+async def test_where_the_planning_model_fails_the_heads_plan(fake_shop: Shop, store: Store) -> None:
     model = ScriptedModel(answers=[ModelUnavailable("the server is down")])
-    finished = await fake_shop.bot(store=store, planner="model", model=model).reply(RETURNS, shopper=ANN)
-    assert not finished.answered
-    assert "person" in finished.text
+    planned = await fake_shop.bot(store=store, planner="model", model=model).reply(RETURNS, shopper=ANN)
+    by_heads = await fake_shop.bot(store=store).reply(RETURNS, shopper=ANN)
+    assert (planned.text, planned.answered) == (by_heads.text, True)
+    assert planned.problem == "the model could not plan: the server is down"
 
 
 async def test_a_planning_model_reads_the_past_turns(fake_shop: Shop, store: Store) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -251,9 +251,17 @@ def call(name: str, arguments: dict[str, Any], call_id: str = "c1") -> dict[str,
     return {"name": name, "args": arguments, "id": call_id, "type": "tool_call"}
 
 
+class Nothing:
+    """A planner for when the model fails, which it does not here."""
+
+    async def plan(self, turn: LiveTurn) -> AsyncIterator[Step]:
+        raise AssertionError("the model has not failed")
+        yield  # pyright: ignore[reportUnreachable]
+
+
 def by_model(*answers: AIMessage | str) -> tuple[ScriptedModel, ModelPlanner]:
     model = ScriptedModel(answers=list(answers))
-    return model, ModelPlanner(model, READ_TOOLS, "You are a shop's assistant.")
+    return model, ModelPlanner(model, READ_TOOLS, "You are a shop's assistant.", Nothing())
 
 
 ASKED = question("Where is my order?", "order_status")

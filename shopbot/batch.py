@@ -90,7 +90,7 @@ class Batch:
         session = uuid4().hex
         shopper = self.shop.shopper(line.shopper_id)
         finished = [await bot.reply(turn, shopper=shopper, session=session) for turn in line.turns]
-        self.problems += [one.problem for one in finished if one.problem]
+        self.problems.extend(one.problem for one in finished if one.problem)
         answers = [as_json(one) for one in finished]
         if self.dump is not None:
             state = self.dump / f"{_file_name(line.id)}.json"

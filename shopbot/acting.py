@@ -18,7 +18,7 @@ from shopbot.compose_actions import compose_action
 from shopbot.consent import Consent, consent_to
 from shopbot.errors import StoreError
 from shopbot.phrases import Phrases
-from shopbot.turn import LATER, WAITING, LiveTurn
+from shopbot.turn import ACTED, LATER, WAITING, LiveTurn
 from shopbot.types import Decision, Draft, ToolCall, ToolCalled
 
 if TYPE_CHECKING:
@@ -57,7 +57,10 @@ class Acting:
 
         A button's `decision` counts for the action that it names, the words of a message for the one that waits.
         """
-        key = decision.key if decision is not None else turn.state.get(WAITING)
+        ran = turn.state.pop(
+            ACTED, None
+        )  # a yes said again, since its answer was lost on the way, gets the same answer
+        key = decision.key if decision is not None else turn.state.get(WAITING, ran)
         action = await asyncio.to_thread(self.actions.waiting, key, turn.shopper, turn.session) if key else None
         if action is None:
             return [], decision is None
@@ -85,6 +88,8 @@ class Acting:
             turn.unseen = action.id
             turn.drafts.append(Draft((phrases.line("action_unseen"),), answered=False, fixed=True))
             return [], False
+        if word == "yes":
+            turn.state[ACTED] = action.id
         turn.declined = told if word == "no" else None
         return [self._tell(told, turn, phrases, began)], word == "no" and bool(_MORE.search(turn.message))
 

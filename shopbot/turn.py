@@ -9,8 +9,9 @@ from typing import Any
 from shopbot.types import Draft, Language, Profile, Retrieved, Shopper, ToolCall
 from shopbot.understand import Array, Guess
 
-WAITING, FORM, LATER = "waiting", "form", "later"
-"""Keys of a session's state: the action that waits for a yes, what is being asked for, and what is to be done after it."""
+WAITING, ACTED, FORM, LATER = "waiting", "acted", "form", "later"
+"""Keys of a session's state: the action that waits for a yes, the one that the turn before ran, what is being asked for, and
+what is to be done after it."""
 
 
 @dataclass(frozen=True, slots=True)

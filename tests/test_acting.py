@@ -86,6 +86,14 @@ async def test_a_yes_by_a_button_counts_once_however_often_it_is_pressed(
     assert len(refunds) == len(pending.payments)
 
 
+async def test_a_yes_said_again_at_once_gets_the_first_answer(bot: ShopBot, data: ShopData, pending: Order) -> None:
+    """The answer was lost on its way, so the shopper says it again."""
+    first = await say(bot, pending.shopper_id, "Please cancel my order", "yes please")
+    again = await say(bot, pending.shopper_id, "yes please")
+    assert (again.text, statuses(again)) == (first.text, [("cancel_order", "done")])
+    assert "Nothing waits" in (await say(bot, pending.shopper_id, "thanks", "yes")).text
+
+
 async def test_anothers_button_does_nothing(bot: ShopBot, data: ShopData, pending: Order) -> None:
     waiting = (await say(bot, pending.shopper_id, "Please cancel my order")).waiting
     assert waiting is not None

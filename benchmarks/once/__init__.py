@@ -1,0 +1,1 @@
+"""Actions happen exactly once, whatever is killed: `python -m benchmarks.once`."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _MORE = re.compile(
-    r"[?？]|\b(?:instead|rather|other|another|but|only|just)\b|改成|改为|换成|换为|而是|另|只|但|[吗呢]\s*$",
+    r"[?？]|\b(?:instead|rather|other|another|also|but|only|just|first)\b|改成|改为|换成|换为|而是|另|还[要想有]|只|但|[吗呢]\s*$",
     re.IGNORECASE,
 )
 """Words beside a no that want something else, or ask."""
@@ -111,6 +111,8 @@ class Acting:
 
     def _tell(self, call: ToolCall, turn: LiveTurn, phrases: Phrases, began: float) -> ToolCalled:
         turn.calls.append(call)
+        if call.status in ("failed", "unknown"):
+            turn.problems.append(f"{call.name} {call.status}: {call.result}")
         turn.drafts.append(compose_action(call, phrases))
         return ToolCalled(call, (perf_counter() - began) * 1000 if began else 0.0)
 

@@ -33,7 +33,7 @@ from shopbot.phrases import Phrases
 from shopbot.planner import MOST_CALLS, Planner
 from shopbot.recovery import clear_up
 from shopbot.runnable import BotRunnable
-from shopbot.steps import Call, HandOver, Lookup, Say, Step
+from shopbot.steps import Call, HandOver, Lookup, Say, Step, describe
 from shopbot.tools import Toolbox
 from shopbot.turn import FORM, LATER, WAITING, LiveTurn, Question
 from shopbot.types import (
@@ -58,7 +58,7 @@ from shopbot.understand import detect_language
 from shopbot.wording import Wording, spaced
 
 if TYPE_CHECKING:
-    from shopbot.store import Store, TurnRecord
+    from shopbot.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -127,8 +127,7 @@ class ShopBot:
         """
         started = perf_counter()
         try:
-            turn = await self._begin(message, shopper, session or uuid4().hex)
-            silent = await self.handing.is_silent(turn)
+            turn, silent = await self._begin(message, shopper, session or uuid4().hex)
         except StoreError as error:
             log.exception("no turn can be begun: the store failed")
             for event in self._out_of_order(message, error, started):
@@ -212,6 +211,8 @@ class ShopBot:
             yield event
             if event.call.status == "unknown":
                 yield await self._hand_over(f"the end of {event.call.name} was not seen", turn)
+        if turn.handed_over:
+            return
         with _Timed(turn, "act"):
             said, more = await self.acting.hear(turn, decision, phrases)
         for event in said:
@@ -221,7 +222,7 @@ class ShopBot:
         elif more:
             async for event in self._plan(turn):
                 yield event
-        while turn.waiting is None and not turn.handed_over and (queued := turn.state.get(LATER)):
+        while not (turn.waiting or turn.handed_over or FORM in turn.state) and (queued := turn.state.get(LATER)):
             async for event in self._next(queued.pop(0), turn):
                 yield event
 
@@ -242,23 +243,25 @@ class ShopBot:
 
     # ---------------------------------------------------------------- its stages
 
-    async def _begin(self, message: str, shopper: Shopper, session: str) -> LiveTurn:
-        record = await self._begin_in_store(message, shopper, session)
+    async def _begin(self, message: str, shopper: Shopper, session: str) -> tuple[LiveTurn, bool]:
+        """The turn, and whether a person has the conversation or is awaited in it.
+
+        Waits for the session's turn before this one; gives up with SessionBusy after a while.
+        """
+        for _ in range(int(PATIENCE / 0.05)):
+            with suppress(SessionBusy):
+                return await asyncio.to_thread(self._begin_in_store, message, shopper, session)
+            await asyncio.sleep(0.05)
+        return await asyncio.to_thread(self._begin_in_store, message, shopper, session)
+
+    def _begin_in_store(self, message: str, shopper: Shopper, session: str) -> tuple[LiveTurn, bool]:
+        record = self.store.begin_turn(session, shopper.id, message, self.clock())
         text = _readable(message)
         turn = LiveTurn(text, shopper, session, record, detect_language(text), state=dict(record.state))
-        if record.place > 1:
-            past = await asyncio.to_thread(self.store.history, session, 12)
-            turn.history = tuple((_readable(each.message), each.answer) for each in past)
-        return turn
-
-    async def _begin_in_store(self, message: str, shopper: Shopper, session: str) -> TurnRecord:
-        """Wait for the session's turn before this one; give up with SessionBusy after a while."""
-        for _ in range(int(PATIENCE / 0.05)):
-            try:
-                return await asyncio.to_thread(self.store.begin_turn, session, shopper.id, message, self.clock())
-            except SessionBusy:
-                await asyncio.sleep(0.05)
-        return await asyncio.to_thread(self.store.begin_turn, session, shopper.id, message, self.clock())
+        if record.place == 1:
+            return turn, False
+        turn.history = tuple((_readable(asked), answer) for asked, answer in self.store.said(session, 12))
+        return turn, self.handing.is_silent(session)
 
     async def _understand(self, turn: LiveTurn) -> Event:
         with _Timed(turn, "understand") as timed:
@@ -285,7 +288,7 @@ class ShopBot:
             yield event
 
     async def _carry_out(self, step: Step, turn: LiveTurn) -> AsyncIterator[Event]:
-        yield Planned((_describe(step),), 0.0)
+        yield Planned((describe(step),), 0.0)
         phrases = self.voices[turn.language]
         match step:
             case Say():
@@ -406,20 +409,6 @@ def _says_something(message: str) -> bool:
 
 def _messages(asked: str, said: str) -> list[dict[str, Any]]:
     return [{"role": "user", "content": asked}, {"role": "assistant", "content": said}]
-
-
-def _describe(step: Step) -> str:
-    """A step in a line, for the people who read the events."""
-    match step:
-        case Call():
-            arguments = ", ".join(f"{name}={value!r}" for name, value in step.arguments.items())
-            return f"call {step.tool}({arguments})"
-        case Lookup():
-            return f"look up: {step.text or step.question.text}"
-        case Say():
-            return f"say: {step.line}"
-        case HandOver():
-            return f"hand over: {step.reason}"
 
 
 def _finished(turn: LiveTurn, events: Sequence[Event], milliseconds: float) -> Finished:

@@ -41,9 +41,9 @@ class Handing:
     clock: Callable[[], datetime]
     hook: OnHandOver | None = None
 
-    async def is_silent(self, turn: LiveTurn) -> bool:
-        """Whether a person has the conversation, or is awaited in it."""
-        return await asyncio.to_thread(self.hand_overs.of_session, turn.session) is not None
+    def is_silent(self, session: str) -> bool:
+        """Whether a person has the conversation, or is awaited in it. Blocks."""
+        return self.hand_overs.of_session(session) is not None
 
     async def give(self, reason: str, turn: LiveTurn, turn_id: str = "") -> None:
         """Store the hand-over with its packet, and tell the backend; a second one in the same session is noted only.

@@ -41,7 +41,7 @@ ARROWS: Mapping[ActionStatus, tuple[ActionStatus, ...]] = {
     "unknown": ("done", "failed", "confirmed", "handed_over"),
 }
 """From a state to those that may follow. What is not a key here is final."""
-OPEN: tuple[ActionStatus, ...] = ("confirmed", "running", "unknown")
+OPEN: tuple[ActionStatus, ...] = tables.OPEN_STATUSES
 """What was promised to the shopper and has not ended yet."""
 PATIENCE = timedelta(minutes=30)
 """How long a proposal waits for a yes."""
@@ -179,19 +179,18 @@ class Journal:
 
     def action(self, key: str) -> Action | None:
         """One action, or None."""
-        return next(iter(self._actions(tables.actions.c.key == key)), None)
+        return next(iter(self._found(tables.ACTION, action=key)), None)
 
     def interrupted(self, session_id: str, now: datetime) -> list[Action]:
         """What an earlier turn left open: what it was running is `unknown` from now on.
 
         Call it in a turn of the session: it rests on the store's one turn a session at a time.
         """
-        found = self._actions(tables.actions.c.session_id == session_id, tables.actions.c.status.in_(OPEN))
+        found = self._found(tables.OPEN_ACTIONS, session=session_id)
         for action in found:
             if action.status == "running":
                 self._move(action.key, "running", "unknown", now, repeats=tuple(ARROWS["running"]))
-        keys = [action.key for action in found]
-        return self._actions(tables.actions.c.key.in_(keys), tables.actions.c.status.in_(OPEN)) if keys else []
+        return self._found(tables.OPEN_ACTIONS, session=session_id) if found else []
 
     def open_sessions(self) -> list[str]:
         """Sessions with an action that was promised and has not ended: of a crash, or of a turn that runs now."""
@@ -216,8 +215,11 @@ class Journal:
 
     def _actions(self, *where: sa.ColumnElement[bool]) -> list[Action]:
         query = sa.select(*tables.actions.c).where(*where).order_by(tables.actions.c.proposed_at, tables.actions.c.key)
+        return self._found(query)
+
+    def _found(self, query: sa.Executable, **values: Any) -> list[Action]:
         with self._store.reading() as connection:
-            return [Action(**row) for row in connection.execute(query).mappings()]
+            return [Action(**row) for row in connection.execute(query, values).mappings()]
 
 
 def _update(
@@ -225,15 +227,12 @@ def _update(
 ) -> bool:
     """One arrow of the diagram; False where the action is not in the state that it leaves."""
     assert to in ARROWS[before]
-    values: dict[str, Any] = {"status": to, "changed_at": now}
-    if result is not None:
-        values["result"] = result
-    query = (
-        sa.update(tables.actions).where(tables.actions.c.key == key, tables.actions.c.status == before).values(**values)
-    )
-    return connection.execute(query).rowcount == 1
+    values: dict[str, Any] = {"action": key, "before": before, "to": to, "now": now}
+    if result is None:
+        return connection.execute(tables.MOVE, values).rowcount == 1
+    return connection.execute(tables.MOVE_WITH_RESULT, {**values, "new_result": result}).rowcount == 1
 
 
 def _find(connection: sa.Connection, key: str) -> Action | None:
-    row = connection.execute(sa.select(*tables.actions.c).where(tables.actions.c.key == key)).mappings().first()
+    row = connection.execute(tables.ACTION, {"action": key}).mappings().first()
     return None if row is None else Action(**row)

@@ -19,6 +19,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from shopbot.breaker import Breaker
 from shopbot.catalog import Catalog, ProductQuery, orders_matching
 from shopbot.consent import consent_to
+from shopbot.fillers import says
 from shopbot.form_planner import FormPlanner
 from shopbot.order_aspects import asks_fact_alone, tells_of_order
 from shopbot.order_choice import Choice, choose, status_asked
@@ -129,10 +130,12 @@ class HeadPlanner:
 
     def _small_talk(self, question: Question, query: ProductQuery) -> Step | None:
         guess = question.guess
-        if guess.confidence < 0.5 or guess.similarity < 0.55:
-            return None
-        if guess.intent == "talk_to_person":
+        sure = guess.confidence >= 0.5 and guess.similarity >= 0.55
+        asks = says("person", "wanted", question.text) and not says("person", "asking", question.text)
+        if asks or (sure and guess.intent == "talk_to_person"):
             return HandOver("the shopper asks for a person")
+        if not sure:
+            return None
         things = query.products or query.categories or query.brands
         if guess.intent in SMALL_TALK and (not things or guess.similarity >= 0.85):
             return Say(guess.intent)

@@ -48,3 +48,17 @@ class HandOver:
 
 
 Step = Lookup | Call | Say | HandOver
+
+
+def describe(step: Step) -> str:
+    """A step in a line, for the people who read the events."""
+    match step:
+        case Call():
+            arguments = ", ".join(f"{name}={value!r}" for name, value in step.arguments.items())
+            return f"call {step.tool}({arguments})"
+        case Lookup():
+            return f"look up: {step.text or step.question.text}"
+        case Say():
+            return f"say: {step.line}"
+        case HandOver():
+            return f"hand over: {step.reason}"

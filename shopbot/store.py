@@ -208,6 +208,11 @@ class Store:
         rows = self._rows(query, session=session_id)
         return [_turn(row) for row in reversed(rows)]
 
+    def said(self, session_id: str, most: int) -> list[tuple[str, str]]:
+        """(message, answer) of the session's newest complete turns, at most so many, oldest first."""
+        rows = self._rows(tables.SAID, session=session_id, most=most)
+        return [(row["message"], row["answer"]) for row in reversed(rows)]
+
     def open_turns(self, session_id: str | None = None) -> list[Turn]:
         """Turns that are running now or that a crash has left, oldest first; of one session or of all."""
         query = (

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
@@ -192,6 +193,8 @@ COUNT_TURN = (
     .where(sessions.c.id == bindparam("session"))
     .values(turns=bindparam("place"), last_at=bindparam("now"))
 )
+OPEN_STATUSES: Final = ("confirmed", "running", "unknown")
+"""Of actions that were promised and have not ended."""
 INTERRUPT = (
     sa.update(turns)
     .where(turns.c.id == bindparam("turn"), turns.c.status == "open")
@@ -221,6 +224,24 @@ HISTORY = (
     .where(turns.c.session_id == bindparam("session"), turns.c.status == "complete")
     .order_by(turns.c.place.desc())
 )
+SAID = (
+    sa.select(turns.c.message, turns.c.answer)
+    .where(turns.c.session_id == bindparam("session"), turns.c.status == "complete")
+    .order_by(turns.c.place.desc())
+    .limit(bindparam("most"))
+)
+ACTION = sa.select(*actions.c).where(actions.c.key == bindparam("action"))
+OPEN_ACTIONS = (
+    sa.select(*actions.c)
+    .where(actions.c.session_id == bindparam("session"), actions.c.status.in_(OPEN_STATUSES))
+    .order_by(actions.c.proposed_at, actions.c.key)
+)
+MOVE = (
+    sa.update(actions)
+    .where(actions.c.key == bindparam("action"), actions.c.status == bindparam("before"))
+    .values(status=bindparam("to"), changed_at=bindparam("now"))
+)
+MOVE_WITH_RESULT = MOVE.values(result=bindparam("new_result"))
 EVENTS = sa.select(events.c.kind, events.c.body).where(events.c.turn_id == bindparam("turn")).order_by(events.c.place)
 OPEN_HAND_OVER = sa.select(*hand_overs.c).where(hand_overs.c.session_id == bindparam("session"), HAND_OVER_IS_OPEN)
 REPLIES = (

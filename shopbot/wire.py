@@ -30,7 +30,7 @@ def dumps(value: Any) -> str:
         UsageError: there is something inside that JSON cannot say: an object of another kind, NaN, infinity, a cycle.
     """
     try:
-        text = json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _encoder().encode(value)
         # Half of a surrogate pair, which a client may send as an escape, is no Unicode: it becomes "?".
         return text.encode("utf-8", "replace").decode()
     except (TypeError, ValueError, RecursionError) as problem:
@@ -71,6 +71,11 @@ def event_from_json(data: Mapping[str, Any]) -> Event:
 
 
 # ---------------------------------------------------------------- writing: what json itself cannot
+
+
+@cache
+def _encoder() -> json.JSONEncoder:
+    return json.JSONEncoder(default=_plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,1 @@
+"""What a shopper is told while a part is away: `python -m benchmarks.failures`."""

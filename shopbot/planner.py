@@ -1,22 +1,17 @@
 """What a turn needs: to answer from passages, to ask, to call a tool, to chat, or to hand over.
 
 A planner is an async generator of steps; the bot carries each out before it asks for the next, so a planner may look
-at what came back. `HeadPlanner` reads intent, catalog words and ids and needs no language model; `ModelPlanner` lets a
-tool-calling model choose. Both only propose: every call is checked in the same way, and one that writes waits for a yes.
+at what came back. `HeadPlanner` reads intent, catalog words and ids and needs no language model; `ModelPlanner`
+(model_planner.py) lets a tool-calling model choose. Both only propose: every call is checked in the same way, and one that writes waits for a yes.
 """
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import date
 from typing import Any, Protocol
 
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
-
-from shopbot.breaker import Breaker
 from shopbot.catalog import Catalog, ProductQuery, orders_matching
 from shopbot.consent import consent_to
 from shopbot.fillers import says
@@ -30,8 +25,6 @@ from shopbot.tools import ShopTool
 from shopbot.turn import LiveTurn, Question
 from shopbot.types import Order
 from shopbot.understand import POINTING, SMALL_TALK, WRITE_INTENTS, id_pattern
-
-log = logging.getLogger(__name__)
 
 MOST_CALLS = 8
 
@@ -60,6 +53,8 @@ _FEW = 6
 """Words of English, or characters of Chinese: no more point at what was said before without naming it."""
 _BARE = 3
 """No more words than these are a bare yes or no."""
+_LIKE_NOTHING = 0.35
+"""Less than this is no question to a shop alike that was seen: "when did the Roman empire fall?"."""
 _CONTINUES = 0.2
 """The share of the shopper's own affairs from which such a few words are about the orders just talked of."""
 _OF_AN_ORDER = frozenset({"policy_cancellation", "policy_returns", "policy_exchanges"})
@@ -167,7 +162,10 @@ class HeadPlanner:
 
     def _about_the_last_orders(self, question: Question, turn: LiveTurn) -> bool:
         """A few words that name no thing, after an order was talked of: "what was in it?", "可以取消吗？"."""
+        guess = question.guess
         short = len(_UNIT.findall(question.text)) <= _FEW
+        if guess.intent == "out_of_scope" or guess.similarity < _LIKE_NOTHING:
+            return False
         before = turn.state.get("last") == "orders" and not turn.calls  # not by an earlier question of this message
         return short and before and not question.guess.intent.startswith("product_")
 
@@ -349,84 +347,3 @@ def _people(data: ShopData) -> dict[str, str]:
             keys = (shopper_id, account.email, account.name)
             people.update({key.casefold(): shopper_id for key in keys if key})
     return people
-
-
-# ---------------------------------------------------------------- planning by a model
-
-_LOOK_UP: dict[str, Any] = {
-    "type": "function",
-    "function": {
-        "name": "look_up",
-        "description": "Find what the shop's policies and product descriptions say about a question.",
-        "parameters": {
-            "type": "object",
-            "properties": {"question": {"type": "string", "description": "the question in full words"}},
-            "required": ["question"],
-        },
-    },
-}
-
-
-class ModelPlanner:
-    """A tool-calling chat model chooses the steps, at most `MOST_CALLS`; it never sees whose data it works on.
-
-    What it says is not shown: the answer is composed from the results, like any other. Where it calls nothing, every
-    question is looked up. Where it fails or takes too long before its first call, `instead` plans the turn.
-    """
-
-    def __init__(
-        self,
-        model: BaseChatModel,
-        tools: Sequence[ShopTool],
-        system: str,
-        instead: Planner,
-        breaker: Breaker | None = None,
-    ) -> None:
-        self._model = model.bind_tools([*(tool.openai_schema for tool in tools), _LOOK_UP])
-        self._system = system
-        self._instead = instead
-        self._breaker = breaker or Breaker()
-
-    async def plan(self, turn: LiveTurn) -> AsyncIterator[Step]:
-        """Ask the model for calls until it makes none."""
-        messages: list[Any] = [SystemMessage(self._system)]
-        for asked, answered in turn.history[-6:]:
-            messages += [HumanMessage(asked), AIMessage(answered)]
-        messages.append(HumanMessage(turn.message))
-        made = 0
-        while made < MOST_CALLS:
-            try:
-                with self._breaker.watching():
-                    reply = await self._breaker.in_time(self._model.ainvoke(messages), self._breaker.deadline())
-            except Exception as error:  # noqa: BLE001 - whatever a shop's own chat model raises
-                log.warning("turn %s: the model could not plan: %s", turn.id, error)
-                turn.problems.append(f"the model could not plan: {error}")
-                if made:
-                    return
-                async for step in self._instead.plan(turn):
-                    yield step
-                return
-            calls = reply.tool_calls[: MOST_CALLS - made]
-            if not calls:
-                break
-            # A server refuses a call without a result: those that could not be read stay out.
-            messages.append(reply.model_copy(update={"tool_calls": calls, "invalid_tool_calls": []}))
-            for call in calls:
-                made += 1
-                yield self._step(call["name"], call["args"], call["id"] or str(made), turn)
-                messages.append(ToolMessage(_result(turn), tool_call_id=call["id"] or str(made)))
-        only_repeated = turn.waiting is not None and not turn.proposed and not any(one.answered for one in turn.drafts)
-        if not made or only_repeated:  # what waits for a yes was called again: the message may still ask something
-            for question in turn.questions:
-                yield Lookup(question)
-
-    def _step(self, name: str, arguments: dict[str, Any], call_id: str, turn: LiveTurn) -> Step:
-        question = turn.questions[0]
-        if name == "look_up":
-            return Lookup(question, str(arguments.get("question", question.text)))
-        return Call(name, arguments, question, call_id)
-
-
-def _result(turn: LiveTurn) -> str:
-    """What the latest step brought, as the model may read it."""
-    return turn.drafts[-1].text if turn.drafts else ""

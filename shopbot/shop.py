@@ -32,8 +32,9 @@ from shopbot.config import ShopConfig, read_config
 from shopbot.errors import IndexRefused, ShopError, StoreError, UsageError
 from shopbot.handing import Handing
 from shopbot.mind import Mind
+from shopbot.model_planner import ModelPlanner
 from shopbot.phrases import LANGUAGES, Phrases
-from shopbot.planner import HeadPlanner, ModelPlanner, Planner
+from shopbot.planner import HeadPlanner, Planner
 from shopbot.prompts import system_prompt
 from shopbot.reads import READ_TOOLS
 from shopbot.records import ShopData

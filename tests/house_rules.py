@@ -246,7 +246,7 @@ PLAIN_CALLS = set(
     NewType ParamSpec TypeVar namedtuple attrgetter itemgetter partial field
     APIRouter Argument Console Option Typer add_typer
     ConfigDict Field PrivateAttr TypeAdapter
-    asc desc label mapped_column
+    asc desc in_ label mapped_column
     array empty zeros
     """.split()
 )

@@ -341,3 +341,14 @@ def test_what_the_record_lacks_is_said_to_be_missing(sample_shop: Shop, question
     draft = compose_order(call, question, Phrases("en", "Larkfield", "GBP"))
     assert told in draft.text
     assert "address is ." not in draft.text
+
+
+@pytest.mark.parametrize("question", ["when did the Roman empire fall?", "how tall is Everest", "谁是美国总统"])
+def test_a_few_words_about_something_else_are_not_about_the_order_just_talked_of(bot: ShopBot, question: str) -> None:
+    session = f"off {question}"
+    asyncio.run(bot.reply("Where is my order?", shopper=Shopper(MEI), session=session))
+    answer = asyncio.run(bot.reply(question, shopper=Shopper(MEI), session=session))
+    assert not answer.answered
+    assert not answer.tool_calls
+    followed = asyncio.run(bot.reply("what was in it?", shopper=Shopper(MEI), session=session))
+    assert [call.name for call in followed.tool_calls] == ["get_order"]

@@ -12,7 +12,8 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from shopbot import Shop
-from shopbot.planner import MOST_CALLS, HeadPlanner, ModelPlanner, Planner
+from shopbot.model_planner import ModelPlanner
+from shopbot.planner import MOST_CALLS, HeadPlanner, Planner
 from shopbot.reads import READ_TOOLS
 from shopbot.steps import Call, HandOver, Lookup, Say, Step
 from shopbot.testing import ScriptedModel

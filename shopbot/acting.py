@@ -90,6 +90,8 @@ class Acting:
             return [], False
         if word == "yes":
             turn.state[ACTED] = action.id
+        if told.status == "unknown":
+            turn.unseen = action.id
         turn.declined = told if word == "no" else None
         return [self._tell(told, turn, phrases, began)], word == "no" and bool(_MORE.search(turn.message))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 import time
@@ -160,6 +161,29 @@ async def test_what_was_done_while_the_store_failed_is_told_next_and_done_once(
     assert "has been cancelled" in told.text
     refunds = [one for one in data.orders[pending.id]["payment_history"] if one["transaction_type"] == "refund"]
     assert len(refunds) == len(pending.payments)
+
+
+async def test_what_took_too_long_and_ended_later_is_told_next(
+    bot: ShopBot, data: ShopData, pending: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = await proposed(bot, pending)
+    tool, _ = bot.toolbox.checked(waiting.name, waiting.arguments, Shopper(pending.shopper_id))
+    slowly, changed = threading.Event(), data.changed
+
+    def changed_at_last() -> None:
+        slowly.wait(10)
+        changed()
+
+    data.changed = changed_at_last  # type: ignore[method-assign]
+    monkeypatch.setattr(tool, "timeout", 0.05)
+    answer = await say(bot, pending.shopper_id, "yes")
+    assert [call.status for call in answer.tool_calls] == ["unknown"]
+    slowly.set()
+    while (action := bot.handing.journal.action(waiting.id)) is None or action.status != "done":
+        await asyncio.sleep(0.01)
+    told = await say(bot, pending.shopper_id, "hello?")
+    assert "has been cancelled" in told.text
+    assert not told.handed_over
 
 
 async def test_a_hand_over_that_cannot_be_stored_is_not_promised(bot: ShopBot, lock: Lock) -> None:

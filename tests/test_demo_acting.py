@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -121,3 +122,18 @@ def test_a_person_answers_in_the_demo_and_gives_back(
             page.screenshot(path=screenshots / "person.png")
         finally:
             end(desk)
+
+
+def test_a_database_that_is_locked_costs_an_answer_and_not_the_page(page: Page, home: Path, screenshots: Path) -> None:
+    (file,) = home.glob("shops/*/shopbot.db")
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    told = ask(page, "How long do refunds take?")
+    expect(told.locator(".text")).to_contain_text("out of order on our side", timeout=WAIT)
+    assert told.locator("[data-thumb]").count() == 0
+    page.screenshot(path=screenshots / "out-of-order.png")
+    other.execute("ROLLBACK")
+    other.close()
+    again = ask(page, "How long do refunds take?")
+    expect(again.locator(".text")).to_contain_text("working days", timeout=WAIT)
+    assert again.locator("[data-thumb]").count() == 2

@@ -81,6 +81,11 @@ async def proposed(bot: ShopBot, order: Order) -> ToolCall:
     return waiting
 
 
+def wait_until_done(bot: ShopBot, key: str) -> None:
+    while (action := bot.handing.journal.action(key)) is None or action.status != "done":
+        time.sleep(0.01)
+
+
 # ---------------------------------------------------------------- the store
 
 
@@ -179,8 +184,7 @@ async def test_what_took_too_long_and_ended_later_is_told_next(
     answer = await say(bot, pending.shopper_id, "yes")
     assert [call.status for call in answer.tool_calls] == ["unknown"]
     slowly.set()
-    while (action := bot.handing.journal.action(waiting.id)) is None or action.status != "done":
-        await asyncio.sleep(0.01)
+    await asyncio.to_thread(wait_until_done, bot, waiting.id)
     told = await say(bot, pending.shopper_id, "hello?")
     assert "has been cancelled" in told.text
     assert not told.handed_over

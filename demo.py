@@ -308,7 +308,7 @@ def prepare(out: Console, folder: Path, home: Path, options: dict[str, Any]) -> 
         _ = shop.intents
     with step(out, "Wiring the agent"):
         bot = shop.bot(**options)
-        bot.mind.understand("Where is my order?")
+        bot.mind.current().understand("Where is my order?")
         demo = Demo(shop, bot)
     for problem in shop.problems[:5]:
         out.print(f"[yellow]{escape(problem)}[/yellow]")

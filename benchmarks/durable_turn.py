@@ -169,7 +169,7 @@ class Peer:
         turn = runtime.context.turn
         turn.state = dict(state.get("memory", {}))
         turn.history = tuple((asked, said) for asked, said in state.get("past", [])[-PAST:])
-        turn.questions = self._bot.mind.understand(turn.message)
+        turn.questions = self._bot.mind.current().understand(turn.message)
         first = turn.questions[0]
         turn.language = first.language
         turn.profile = Profile(first.guess.intent, first.guess.confidence, 0.0, first.language)
@@ -223,7 +223,7 @@ class Peer:
             case Say():
                 turn.drafts.append(compose_line(step.line, phrases, step.answered, step.fields, step.source))
             case Lookup():
-                found = self._bot.mind.look_up(step)
+                found = self._bot.mind.current().look_up(step)
                 turn.retrieved.append(found)
                 turn.drafts.append(compose_found(found, phrases))
                 turn.state["question"] = step.question.text
@@ -381,7 +381,7 @@ class Bench:
 
     def _bot(self, store: Store) -> ShopBot:
         bot = self.shop.bot(store=store, data=self.shop.data.copy())
-        return replace(bot, mind=replace(cast("Any", bot.mind), encoder=self.encoder))
+        return replace(bot, mind=replace(cast("Any", bot.mind.current()), encoder=self.encoder))
 
 
 def settings(connection: sqlite3.Connection) -> tuple[Any, ...]:

@@ -82,6 +82,14 @@ class Mind(Protocol):
         ...
 
 
+class Minds(Protocol):
+    """The mind of the index version that serves: `live_mind.LiveMind` is one."""
+
+    def current(self) -> Mind:
+        """A turn asks once, and keeps it: its answer is of one version."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Splice:
     """Hostile content put where a test wants it: beside the passages, or into the result of a tool ("" is any)."""
@@ -103,7 +111,7 @@ class ShopBot:
 
     voices: Mapping[Language, Phrases]
     contact: str
-    mind: Mind
+    mind: Minds
     planner: Planner
     toolbox: Toolbox
     acting: Acting
@@ -258,6 +266,7 @@ class ShopBot:
         record = self.store.begin_turn(session, shopper.id, message, self.clock())
         text = _readable(message)
         turn = LiveTurn(text, shopper, session, record, detect_language(text), state=dict(record.state))
+        turn.mind = self.mind.current()
         if record.place == 1:
             return turn, False
         turn.history = tuple((_readable(asked), answer) for asked, answer in self.store.said(session, 12))
@@ -265,7 +274,7 @@ class ShopBot:
 
     async def _understand(self, turn: LiveTurn) -> Event:
         with _Timed(turn, "understand") as timed:
-            turn.questions = await asyncio.to_thread(self.mind.understand, turn.message)
+            turn.questions = await asyncio.to_thread(turn.mind.understand, turn.message)
         first = turn.questions[0]
         turn.language = first.language
         turn.profile = Profile(first.guess.intent, first.guess.confidence, 0.0, first.language)
@@ -283,7 +292,7 @@ class ShopBot:
             async for event in self._carry_out(step, turn):
                 yield event
             return
-        turn.questions = await asyncio.to_thread(self.mind.understand, queued["text"])
+        turn.questions = await asyncio.to_thread(turn.mind.understand, queued["text"])
         async for event in self._plan(turn):
             yield event
 
@@ -307,7 +316,7 @@ class ShopBot:
 
     async def _retrieve(self, step: Lookup, turn: LiveTurn, phrases: Phrases) -> Event:
         with _Timed(turn, "retrieve") as timed:
-            found = await asyncio.to_thread(self.mind.look_up, step)
+            found = await asyncio.to_thread(turn.mind.look_up, step)
         found = replace(found, milliseconds=timed.milliseconds)
         turn.retrieved.append(found)
         turn.drafts.append(compose_found(found, phrases))

@@ -99,6 +99,10 @@ class Mind:
     spliced: Sequence[Passage] = ()
     synonyms: Mapping[str, str] = field(default_factory=dict[str, str])
 
+    def current(self) -> Mind:
+        """Itself: the mind of one index version. `LiveMind` is of the one that serves."""
+        return self
+
     def understand(self, message: str) -> tuple[Question, ...]:
         """The questions of a message, at most three, each with its intent and its query vector.
 

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import importlib.util
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, time
 from functools import cached_property
@@ -29,10 +27,12 @@ from shopbot.bot import ShopBot, Splice
 from shopbot.breaker import Breaker
 from shopbot.catalog import Catalog
 from shopbot.config import ShopConfig, read_config
-from shopbot.errors import IndexRefused, ShopError, StoreError, UsageError
+from shopbot.errors import IndexRefused, StoreError, UsageError
 from shopbot.handing import Handing
+from shopbot.live_mind import LiveMind
 from shopbot.mind import Mind
 from shopbot.model_planner import ModelPlanner
+from shopbot.own_tools import load_tools
 from shopbot.phrases import LANGUAGES, Phrases
 from shopbot.planner import HeadPlanner, Planner
 from shopbot.prompts import system_prompt
@@ -66,6 +66,8 @@ class Shop:
         self.home = home
         self.progress: Progress | None = None
         self.problems: list[str] = list(data.problems)
+        self._opened = ""
+        """The index version that the parts are made of; empty before they are."""
 
     @classmethod
     def open(cls, folder: str | Path, *, home: str | Path | None = None) -> Self:
@@ -279,7 +281,7 @@ class Shop:
         return ShopBot(
             voices={language: Phrases(language, about.name, about.currency) for language in LANGUAGES},
             contact=about.contact_line,
-            mind=self._mind(lambda: clock().date(), splices),
+            mind=LiveMind(lambda: self._mind(lambda: clock().date(), splices), self._serving),
             planner=plans,
             toolbox=toolbox,
             acting=acting,
@@ -295,10 +297,27 @@ class Shop:
         values = {ShopData: data, Catalog: self.catalog, Today: Today(clock or self.now)}
         return Toolbox([*READ_TOOLS, *self._own_tools()], _resolvers(data), values)
 
+    def _serving(self) -> str:
+        """The index version that serves by now, and when it was written: another process may have ingested."""
+        from knowledge.versions import current
+
+        return _written(current(self.home / "index"))
+
+    def _reopen(self) -> None:
+        """Open the index version that serves by now, and drop what was made of the one before."""
+        from knowledge import KnowledgeIndex
+
+        if self._opened and self._opened != self._serving():
+            self.index = KnowledgeIndex.open(self.home / "index", self.embedder)
+            for part in ("_documents", "_approved", "_question_vectors", "answer_bank", "intents"):
+                self.__dict__.pop(part, None)
+        self._opened = _written(self.index.version)
+
     def _mind(self, today: Callable[[], date], splices: Sequence[Splice]) -> Mind:
         from knowledge import ShopRetriever, read
         from knowledge.reader import Widened
 
+        self._reopen()
         index = self.index
         spliced = [
             Passage(f"splice{number}", one.content, "spliced", "Spliced > passage")
@@ -353,7 +372,7 @@ class Shop:
         path = self.folder / self.config.parts.tools
         name = f"shop_tools_{self.home.name.replace('-', '_')}"
         if name not in sys.modules:
-            _load_tools(path, name)
+            load_tools(path, name)
         return [value for value in vars(sys.modules[name]).values() if isinstance(value, ShopTool)]
 
     def _utterances(self) -> list[Example]:
@@ -371,24 +390,9 @@ class Shop:
         return examples
 
 
-def _load_tools(path: Path, name: str) -> None:
-    """Run a shop's tools.py as the module `name`. Raises ShopError with the line at which it failed."""
-    # A package, so that it finds the modules beside it: `from . import rules`.
-    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=[str(path.parent)])
-    if spec is None or spec.loader is None:
-        raise ShopError(f"{path}: tools are Python; give the file a name that ends in .py")
-    sys.modules[name] = module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # whatever a shop's own code does, even that it exits
-        for one in [one for one in sys.modules if one == name or one.startswith(f"{name}.")]:
-            del sys.modules[one]
-        if isinstance(error, SyntaxError) and error.filename == str(path):
-            raise ShopError(f"{path}:{error.lineno}: a slip of syntax: {error.msg}") from error
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-        remedy = "install it" if isinstance(error, ModuleNotFoundError) else "mend it"
-        what = "it exits when it is imported" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"
-        raise ShopError(f"{path}:{lines[-1] if lines else 1}: {what}; {remedy}, then try again") from error
+def _written(version: Path | None) -> str:
+    """An index version and when its manifest was written, which says what was learned for it."""
+    return "" if version is None else f"{version.name} {(version / 'manifest.json').stat().st_mtime_ns}"
 
 
 def _hands(

@@ -44,6 +44,8 @@ class LiveTurn:
     session: str
     record: Any = None
     """What the store gave when the turn began; held, since dropping it gives the session free."""
+    mind: Any = None
+    """Of one index version, from the first stage to the last."""
     language: Language = "en"
     questions: tuple[Question, ...] = ()
     profile: Profile = field(default_factory=Profile)

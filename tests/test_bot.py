@@ -273,6 +273,9 @@ async def test_a_planner_that_raises_leaves_a_whole_turn(bot: ShopBot, store: St
 
 async def test_a_mind_that_raises_leaves_a_whole_turn(bot: ShopBot) -> None:
     class Broken:
+        def current(self) -> Broken:
+            return self
+
         def understand(self, message: str) -> Any:
             raise RuntimeError("no more memory")
 

@@ -185,7 +185,7 @@ async def test_a_question_that_fails_beside_what_waits_is_said_to_have_failed(
     def fails(*_: Any) -> Any:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(type(bot.mind), "look_up", fails)
+    monkeypatch.setattr(type(bot.mind.current()), "look_up", fails)
     answer = await say(bot, pending.shopper_id, REFUNDS)
     assert "could not look that up" in answer.text
     assert answer.text.endswith("Please answer yes or no.")

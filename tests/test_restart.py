@@ -200,6 +200,9 @@ class MortalPart:
         for method, point in points.items():
             setattr(self, method, death.before(point, getattr(part, method)))
 
+    def current(self) -> MortalPart:
+        return self
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._part, name)
 
@@ -224,7 +227,7 @@ def mortal(shop: Shop, death: Death) -> ShopBot:
     stages = {"understand": "the message is stored", "look_up": "passages are looked up"}
     return replace(
         bot,
-        mind=MortalPart(bot.mind, death, stages),
+        mind=MortalPart(bot.mind.current(), death, stages),
         store=MortalPart(bot.store, death, {"finish_turn": "just before the turn is stored"}),
     )
 

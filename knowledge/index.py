@@ -1,7 +1,7 @@
 """The knowledge index: passages and their vectors in Chroma on disk, and beside it the arrays that exact search and reading need.
 
 A version folder holds `chroma/`, the record (id, vector, text and metadata of each passage), and the files of `vectors.py`. Versions are
-never changed once they serve; `versions.py` has the switch. The only importer of chromadb.
+never changed once they serve, but for learned weights; `versions.py` has the switch. The only importer of chromadb.
 """
 
 from __future__ import annotations
@@ -123,18 +123,17 @@ class KnowledgeIndex:
         progress: Progress | None = None,
         *,
         created_at: str = "",
-        weights: Mapping[str, float] = DEFAULT_WEIGHTS,
     ) -> Self:
         """Bring `folder` to hold exactly `passages`, and open it; `change` of the result says what was done.
 
-        Vectors of passages that the serving version holds are taken over. With nothing changed no file is touched and
-        no lock is waited for. Raises StoreError where it cannot be written, or another process is writing; then what
+        Vectors of passages that the serving version holds are taken over, and the weights learned for it. With nothing
+        changed no file is touched and no lock is waited for. Raises StoreError where it cannot be written, or another process is writing; then what
         served before still serves.
         """
         unique: dict[str, Passage] = {}
         for passage in passages:
             unique.setdefault(passage.id, passage)
-        draft = _Draft(list(unique.values()), embedder, created_at, weights)
+        draft = _Draft(list(unique.values()), embedder, created_at)
         with contextlib.suppress(IndexRefused), contextlib.ExitStack() as opened:
             index = opened.enter_context(cls.open(folder, embedder))
             if draft.is_in(index.manifest):
@@ -157,6 +156,20 @@ class KnowledgeIndex:
     def shares(self, question: str) -> NDArray[np.float32]:
         """How much of the question each sentence covers, in [0, 1], by row of `table.sentences`."""
         return self.sentence_lexical.shares(question)
+
+    def dense_share(self, language: str) -> float:
+        """The dense leg's share in the fusion for questions in `language`: as learned, else by default."""
+        weights = {**DEFAULT_WEIGHTS, **self.manifest.weights}
+        return weights.get(language, weights[""])
+
+    def learn(self, weights: Mapping[str, float]) -> None:
+        """Keep learned dense shares, in [0, 1], by language; those of other languages stay, and later ingests take them over.
+
+        Raises ValueError for another number, StoreError where they cannot be kept, or this version no longer serves.
+        """
+        if wrong := {language: share for language, share in weights.items() if not 0 <= share <= 1}:
+            raise ValueError(f"the share of the dense leg lies between 0 and 1: {wrong}")
+        self.manifest = versions.learn(self.version, weights)
 
     def nearest(self, vector: NDArray[np.float32], count: int) -> NDArray[np.intp]:
         """Rows of about `count` passages nearest to `vector` (dimension,), best first, from Chroma's graph."""
@@ -219,7 +232,6 @@ class _Draft:
     passages: list[Passage]
     embedder: SentenceEmbedder
     created_at: str
-    weights: Mapping[str, float]
 
     @cached_property
     def content(self) -> str:
@@ -227,7 +239,7 @@ class _Draft:
 
     def is_in(self, manifest: Manifest) -> bool:
         """Whether a version of this embedder's holds this already."""
-        return manifest.content == self.content and dict(manifest.weights) == dict(self.weights)
+        return manifest.content == self.content
 
     def write(self, folder: Path, progress: Progress | None) -> Change:
         """Write a version unless the serving one is the same, and switch to it. The caller holds the lock."""
@@ -240,12 +252,13 @@ class _Draft:
             table.save(version)
             _fill(version / "chroma", self.passages, table, progress)
             _verify(version / "chroma", table)
-            versions.publish(folder, version, self._manifest(version.name, table))
+            learned = versions.learned(folder, self.embedder.name)
+            versions.publish(folder, version, self._manifest(version.name, table, learned))
         before = set(known.rows) if known is not None else set()
         kept = len(before & set(table.rows))
         return Change(version.name, len(table.rows) - kept, len(before) - kept, kept)
 
-    def _manifest(self, version: str, table: VectorTable) -> Manifest:
+    def _manifest(self, version: str, table: VectorTable, weights: Mapping[str, float]) -> Manifest:
         return Manifest(
             version=version,
             embedder=self.embedder.name,
@@ -255,7 +268,7 @@ class _Draft:
             sentences=len(table.sentences),
             content=self.content,
             created_at=self.created_at,
-            weights=dict(self.weights),
+            weights=dict(weights),
         )
 
     def _serving(self, folder: Path) -> tuple[Manifest, VectorTable] | None:

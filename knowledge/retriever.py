@@ -7,6 +7,7 @@ Scores are fused after min–max scaling, which keeps how far apart candidates a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import PrivateAttr
 
 from knowledge.embed import SentenceEmbedder
-from knowledge.index import DEFAULT_WEIGHTS, KnowledgeIndex
+from knowledge.index import KnowledgeIndex
 from knowledge.sentences import detect_language
 from shopbot.types import Passage, ScoredPassage
 
@@ -39,6 +40,25 @@ NEAR_THE_BEST = 0.85
 """What stands out at least this far (by words alone, further), and as far as this share of the best, is meant …"""
 LEAST_LIKENESS = 0.4
 """… if its cosine is also this many spreads above that of unrelated sentences: something always stands out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What the legs hand to the fusion: rows of passages, each with its cosine and the share of the question's words it covers.
+
+    `share` is the dense leg's in the fusion, learned or by default; 0, and no cosines, where the embedder cannot read the question.
+    """
+
+    rows: NDArray[np.intp]
+    dense: NDArray[np.float32]
+    lexical: NDArray[np.float32]
+    share: float
+
+    def scores(self, share: float) -> NDArray[np.float32]:
+        """The fused score of each row, in [0, 1]: 1 is the dense leg alone, 0 the lexical one."""
+        if not len(self.rows):
+            return np.empty(0, dtype=np.float32)
+        return (share * _min_max(self.dense) + (1 - share) * self.lexical).astype(np.float32)
 
 
 class ShopRetriever(BaseRetriever):
@@ -89,19 +109,45 @@ class ShopRetriever(BaseRetriever):
 
         `language` None is the question's own. `today` None leaves validity aside. `query_vector` (dimension,) saves encoding.
         """
+        if k < 1:
+            return []
+        found = self.candidates(question, language=language, kind=kind, today=today, query_vector=query_vector)
+        score = found.scores(found.share)
+        best = np.argsort(-score, kind="stable")[:k]
+        top = found.lexical.max(initial=0.0)
+        scaled = found.lexical / top if top > 0 else found.lexical
+        return [
+            ScoredPassage(
+                self._columns.passages[found.rows[at]], float(score[at]), float(found.dense[at]), float(scaled[at])
+            )
+            for at in best
+            if score[at] > 0
+        ]
+
+    def candidates(
+        self,
+        question: str,
+        *,
+        language: str | None = None,
+        kind: str | None = None,
+        today: date | None = None,
+        query_vector: NDArray[np.float32] | None = None,
+    ) -> Candidates:
+        """The best rows of either leg with the scores of both, before they are fused; arguments as in `search`."""
         language = language or detect_language(question)
         allowed = self._columns.allowed(language, kind, today)
-        if not len(allowed) or k < 1:
-            return []
+        if not len(allowed):
+            none = np.empty(0, dtype=np.float32)
+            return Candidates(allowed, none, none, 0.0)
+        reads = self._index.reads(language) and self._index.reads(detect_language(question))
         question = self.spelled(question)
-        weight = self._dense_weight(language, question)
         lexical = self._lexical(question)
         rows = _best(lexical, allowed, CANDIDATES)
-        if weight == 0:
-            return self._fused(rows, np.zeros(len(rows), dtype=np.float32), lexical[rows], weight, k)
+        if not reads:
+            return Candidates(rows, np.zeros(len(rows), dtype=np.float32), lexical[rows], 0.0)
         vector = query_vector if query_vector is not None else self.encode([question])[0]
         rows = np.union1d(rows, self._nearest(vector, allowed))
-        return self._fused(rows, self._dense(rows, vector), lexical[rows], weight, k)
+        return Candidates(rows, self._dense(rows, vector), lexical[rows], self._index.dense_share(language))
 
     def standing_out(
         self, question: str, *, kind: str, language: str, query_vector: NDArray[np.float32] | None, k: int = 4
@@ -139,24 +185,6 @@ class ShopRetriever(BaseRetriever):
         table = self._index.table
         best = table.best_sentences(rows, lambda sentences: table.sentences[sentences] @ vector)
         return (BEST_SENTENCE * best + (1 - BEST_SENTENCE) * (table.passages[rows] @ vector)).astype(np.float32)
-
-    def _fused(
-        self, rows: NDArray[np.intp], dense: NDArray[np.float32], lexical: NDArray[np.float32], weight: float, k: int
-    ) -> list[ScoredPassage]:
-        score = weight * _min_max(dense) + (1 - weight) * lexical
-        best = np.argsort(-score, kind="stable")[:k]
-        scaled = lexical / lexical.max() if lexical.max() > 0 else lexical
-        return [
-            ScoredPassage(self._columns.passages[rows[at]], float(score[at]), float(dense[at]), float(scaled[at]))
-            for at in best
-            if score[at] > 0
-        ]
-
-    def _dense_weight(self, language: str, question: str) -> float:
-        if not (self._index.reads(language) and self._index.reads(detect_language(question))):
-            return 0.0
-        weights = self._index.manifest.weights
-        return weights.get(language, weights.get("", DEFAULT_WEIGHTS[""]))
 
     def _nearest(self, vector: NDArray[np.float32], allowed: NDArray[np.intp]) -> NDArray[np.intp]:
         total = len(self._columns.passages)

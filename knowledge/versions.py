@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from shopbot.errors import IndexRefused, StoreError
@@ -29,7 +29,10 @@ KEPT = 3
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a version holds and what made it. `content` is a hash over all passages, `weights` the dense share by language."""
+    """What a version holds and what made it. `content` is a hash over all passages.
+
+    `weights` is the dense leg's share in the fusion by language, as far as it was learned; the key "" is for all others.
+    """
 
     version: str
     embedder: str
@@ -125,10 +128,39 @@ def new_version(folder: Path) -> Iterator[Path]:
 
 def publish(folder: Path, version: Path, manifest: Manifest) -> None:
     """Write the manifest, point CURRENT at the version in one step, and remove versions that are no longer kept."""
-    write_whole(version / "manifest.json", json.dumps(asdict(manifest), indent=2, ensure_ascii=False))
+    _write_manifest(version, manifest)
     write_whole(folder / "CURRENT", version.name)
     for old in _names(folder)[:-KEPT]:
         shutil.rmtree(folder / "versions" / old, ignore_errors=True)
+
+
+def learn(version: Path, weights: Mapping[str, float]) -> Manifest:
+    """Add learned weights to the manifest of the serving version, in one step: all that may change of it.
+
+    Whoever opens it afterwards reads the new ones. Raises StoreError where another version serves by now, where another
+    process is writing, or where the file cannot be written.
+    """
+    folder = version.parent.parent
+    with writer(folder):
+        if current(folder) != version:
+            raise StoreError(f"{folder} serves another version by now, for which nothing was learned; evaluate again")
+        manifest = read_manifest(version)
+        manifest = replace(manifest, weights={**manifest.weights, **weights})
+        try:
+            _write_manifest(version, manifest)
+        except OSError as error:
+            raise StoreError(not_written(folder, error)) from error
+    return manifest
+
+
+def learned(folder: Path, embedder: str) -> Mapping[str, float]:
+    """The weights of the serving version if `embedder` (its name) made it; none where there is none or it is damaged."""
+    try:
+        version = current(folder)
+        manifest = read_manifest(version) if version is not None else None
+    except IndexRefused:
+        return {}
+    return manifest.weights if manifest is not None and manifest.embedder == embedder else {}
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -144,6 +176,10 @@ def write_whole(path: Path, text: str) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def _write_manifest(version: Path, manifest: Manifest) -> None:
+    write_whole(version / "manifest.json", json.dumps(asdict(manifest), indent=2, ensure_ascii=False))
 
 
 def _names(folder: Path) -> list[str]:

@@ -1,0 +1,1 @@
+"""Retrieval measured on public sets with known answers."""

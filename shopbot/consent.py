@@ -25,7 +25,8 @@ _LONGEST = 160
 """Characters of a message that may be a yes; longer ones say more than that."""
 _IS_QUESTION = re.compile(r"[?？]|[吗么呢]\s*[。.!！~]*$")
 _ASKS = re.compile(
-    rf"{_IS_QUESTION.pattern}|\b(?:why|what|when|where|which|who|how|whether)\b"
+    rf"{_IS_QUESTION.pattern}|(?:^|[.,;:!…]|\b(?:and|but|so|ok|okay|well|tell me|wonder|wondering|know))"
+    r"\s*(?:why|what|when|where|which|who|how|whether)\b"
     "|什么|怎么|为什么|多少|几|哪|是不是|能不能|可不可以"
 )
 _MARKS = re.compile(r"[\s,.;:!…~\-–—()\"“”‘’，。；：！、～·*_/\ufe0f]+|[\U0001f3fb-\U0001f3ff]")

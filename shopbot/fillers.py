@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
 
-from shopbot.catalog import Catalog, ProductQuery
+from shopbot.catalog import Catalog
 from shopbot.lookup.tokens import stems
 from shopbot.order_match import naming, said_options
-from shopbot.types import Account, Language, Order, OrderItem, Product, Variant
+from shopbot.types import Account, Language, Order, OrderItem
 
 
 @cache
@@ -30,6 +30,11 @@ def says(section: str, name: str, text: str) -> re.Match[str] | None:
     found: Any = cues()[section][name]
     pattern = "|".join(found) if isinstance(found, list) else found
     return re.search(pattern, text, re.IGNORECASE)
+
+
+def ends_of(section: str, name: str, text: str) -> list[int]:
+    """The places in a text that come after a cue of requests.toml."""
+    return [found.end() for found in re.finditer(cues()[section][name], text, re.IGNORECASE)]
 
 
 # ---------------------------------------------------------------- which of some
@@ -52,18 +57,18 @@ def picked(text: str, count: int) -> int | None:
 def items_meant(order: Order, text: str, catalog: Catalog, asked: bool = False) -> list[str]:
     """The skus of an order that a text means; [] if it does not tell. "All but the first" leaves that out.
 
-    Where the items were `asked` for, "the second" is an answer.
+    Where the items were `asked` for, "the second" is an answer. Of two that one name fits, neither is meant by it alone.
     """
     skus = list(dict.fromkeys(item.sku for item in order.items))
+    text = re.sub(cues()["pick"]["beside"], " ", text, flags=re.IGNORECASE)
     if len(skus) == 1:
-        return skus
+        return skus if _named(order, text, catalog) or not _names_another(order, text, catalog) else []
     kept, left = _halves(text)
     out = _named(order, left, catalog) if left else []
     if out and (says("pick", "all", kept) or not _named(order, kept, catalog)):
         return [sku for sku in skus if sku not in out]
-    named = [sku for sku in _named(order, kept, catalog) if sku not in out]
-    if named:
-        return named
+    if named := [sku for sku in _named(order, kept, catalog) if sku not in out]:
+        return _told_apart(order, named, kept)
     if says("pick", "all", kept):
         return skus
     number = picked(kept, len(skus)) if asked else None
@@ -81,80 +86,71 @@ def _halves(text: str) -> tuple[str, str]:
     return text[: chinese.start()] + text[chinese.end() :], next((part for part in chinese.groups() if part), "")
 
 
-def _named(order: Order, text: str, catalog: Catalog) -> list[str]:
-    """The items that a text names: of several of one product, those whose options it says."""
-    weights = {item.sku: _weight(item, text, catalog) for item in order.items}
+def _names_another(order: Order, text: str, catalog: Catalog) -> bool:
+    """Whether a text names products, and none that the order holds."""
+    named = catalog.parse(text, _language(text)).products
+    return bool(named) and not set(named) & {item.product_id for item in order.items}
+
+
+def _told_apart(order: Order, skus: Sequence[str], text: str) -> list[str]:
+    """The skus named, unless one thing is spoken of where two are it: then the dearer or the cheaper is, if it says so."""
+    items = {item.sku: item for item in order.items}
     meant: list[str] = []
-    for product_id in dict.fromkeys(item.product_id for item in order.items):
-        own = [item.sku for item in order.items if item.product_id == product_id]
-        most = max(weights[sku] for sku in own)
-        meant += [sku for sku in dict.fromkeys(own) if most > 0 and weights[sku] >= most]
+    for product_id in dict.fromkeys(items[sku].product_id for sku in skus):
+        own = [sku for sku in skus if items[sku].product_id == product_id]
+        if len(own) > 1 and (sign := 1 if says("pick", "dearer", text) else -1 if says("pick", "cheaper", text) else 0):
+            own = [max(own, key=lambda sku: sign * items[sku].price)]
+        if len(own) > 1 and _is_one(items[own[0]].name, text):
+            return []
+        meant += own
     return meant
 
 
-def _weight(item: OrderItem, text: str, catalog: Catalog) -> float:
-    product = catalog.product(item.product_id)
+def _is_one(name: str, text: str) -> bool:
+    """Whether a text speaks of one thing of this name."""
+    words = re.findall(r"[a-z]+", name.casefold())
+    if not words or words[-1].endswith("s"):
+        return False
+    found = re.search(rf"((?:[\w'-]+ ){{0,4}})\b{re.escape(words[-1])}\b", text, re.IGNORECASE)
+    return found is not None and not says("pick", "several", found[1])
+
+
+def _named(order: Order, text: str, catalog: Catalog) -> list[str]:
+    """The items that a text names: of several of one product, those whose options it says."""
+    said = {item.sku: _evidence(item, text, catalog) for item in order.items}
+    whole = {item.sku: words for item in order.items if (words := set(stems(item.name))) <= set(said[item.sku])}
+    meant: list[str] = []
+    for product_id in dict.fromkeys(item.product_id for item in order.items):
+        own = list(dict.fromkeys(item.sku for item in order.items if item.product_id == product_id))
+        # A word of a name that is said in full speaks for no other that shares it.
+        claimed = {word for sku, words in whole.items() if sku not in own for word in words}
+        if not set(own) & set(whole) and not set(said[own[0]]) - claimed:
+            continue
+        weights = {sku: sum(said[sku].values()) for sku in own}
+        most = max(weights.values())
+        meant += [sku for sku in own if most > 0 and weights[sku] >= most]
+    return meant
+
+
+def _evidence(item: OrderItem, text: str, catalog: Catalog) -> dict[str, float]:
+    """The words of a text that name an item, and how much each says for it; with them those of its options."""
     if f" {' '.join(stems(item.sku))} " in f" {' '.join(stems(text))} ":
-        return 9.0
-    language: Language = "zh" if re.search(r"[\u3400-\u9fff]", text) else "en"
-    query = catalog.parse(text, language)
-    meant = product is not None and (item.product_id in query.products or _is_kind(product, query))
+        return {item.sku: 9.0}
+    product = catalog.product(item.product_id)
+    query = catalog.parse(text, _language(text))
+    meant = product is not None and (item.product_id in query.products or product.category in query.categories)
     names = (item.name, *(product.names.values() if product is not None else ()))
     tells = (lambda word: True) if meant else catalog.vocabulary.is_rare
-    named = sum(naming(names, (), text, tells).values()) + meant
-    return named + sum(said_options(item.options.values(), text).values()) if named else 0.0
+    named = dict(naming(names, (), text, tells)) | ({f"a {item.product_id}": 1.0} if meant else {})
+    return (
+        named | {f"in {word}": worth for word, worth in said_options(item.options.values(), text).items()}
+        if named
+        else {}
+    )
 
 
-def _is_kind(product: Product, query: ProductQuery) -> bool:
-    return product.category in query.categories
-
-
-# ---------------------------------------------------------------- what for them
-
-
-def variants_wanted(product: Product, old: OrderItem, text: str, catalog: Catalog, language: Language) -> list[Variant]:
-    """The versions of a product that a text may want in place of what was ordered, the nearest to that first.
-
-    Options that it does not name stay as they were ordered. [] where it names none that differs.
-    """
-    by_sku = [one for one in product.variants if f" {' '.join(stems(one.sku))} " in f" {' '.join(stems(text))} "]
-    if by_sku:
-        return by_sku
-    wish = wish_in(text)
-    found = catalog.search(catalog.parse(wish, language, about=[product.id]), limit=1)
-    fit = list(found[0].variants) if found and found[0].product.id == product.id else []
-    others = [one for one in fit if one.sku != old.sku]
-    if not others or len(fit) == len(product.variants):
-        others = _saying_most(product, old, wish)
-    return sorted(others, key=lambda one: (_differences(one, old.options), not one.available))
-
-
-def _saying_most(product: Product, old: OrderItem, wish: str) -> list[Variant]:
-    """The other versions of which a text says most options; [] where it says none."""
-    counts = [
-        sum(bool(said_options([value], wish)) for name, value in one.options.items() if value != old.options.get(name))
-        for one in product.variants
-    ]
-    most = max(counts, default=0)
-    pairs = zip(product.variants, counts, strict=True)
-    return [one for one, count in pairs if most and count == most and one.sku != old.sku]
-
-
-def wish_in(text: str) -> str:
-    """The part of a text that says what is wanted in place of what was ordered: after the last "to" or "for" in it."""
-    places = [found.end() for found in re.finditer(cues()["wish"]["to"], text, re.IGNORECASE)]
-    after = [text[place:] for place in places if text[place:].strip(" .!。！")]
-    return after[-1] if after else text
-
-
-def is_clear(wanted: Sequence[Variant], old: OrderItem) -> bool:
-    """Whether the first of the versions is nearer to what was ordered than any other."""
-    distances = [_differences(one, old.options) for one in wanted[:2]]
-    return len(wanted) == 1 or (len(wanted) > 1 and distances[0] < distances[1])
-
-
-def _differences(variant: Variant, options: Mapping[str, str]) -> int:
-    return sum(variant.options.get(name) != value for name, value in options.items())
+def _language(text: str) -> Language:
+    return "zh" if re.search(r"[\u3400-\u9fff]", text) else "en"
 
 
 # ---------------------------------------------------------------- payment methods and choices
@@ -167,22 +163,37 @@ def payment_meant(account: Account, order: Order | None, text: str) -> str:
     for one in methods:
         if one.casefold() in said:
             return one
-    if says("payment", "original", text) and order is not None and order.payments:
-        return order.payments[0].method
     ending = [one for one, method in methods.items() if str(method.get("last_four") or "-") in said]
     if len(ending) == 1:
         return ending[0]
+    branded = [
+        one for one, method in methods.items() if (brand := str(method.get("brand") or "")) and brand.casefold() in said
+    ]
+    if len(branded) == 1:
+        return branded[0]
     for kind, source in (("gift", "gift"), ("paypal", "paypal"), ("card", "credit")):
         fit = [one for one, method in methods.items() if source in str(method.get("source"))]
         if says("payment", kind, text) and len(fit) == 1:
             return fit[0]
-    return ""
+    paid = order.payments if order is not None and says("payment", "original", text) else ()
+    return paid[0].method if paid else ""
 
 
-def choice_meant(options: Sequence[str], text: str) -> str:
-    """Which of some fixed answers a text gives: that of which it says most words; "" where none or several."""
+def choice_meant(options: Sequence[str], text: str, asked: bool = False) -> str:
+    """Which of some fixed answers a text gives; "" where none or several.
+
+    One that was not `asked` for is given where every telling word of it is said; an answer need say some.
+    """
     said = set(stems(text))
-    shares = {one: len(said & set(stems(one))) / max(len(set(stems(one))), 1) for one in options}
+    shares = {one: _share(one, said, asked) for one in options}
     best = max(shares.values(), default=0.0)
-    fit = [one for one in options if shares[one] == best and best >= 0.3]
+    fit = [one for one in options if shares[one] == best and best >= (0.3 if asked else 1.0)]
     return fit[0] if len(fit) == 1 else ""
+
+
+def _share(option: str, said: Collection[str], asked: bool) -> float:
+    """How much of an option is said. What is said of every order ("ordered", "other") tells only where it was asked for."""
+    words = set(stems(option))
+    telling = {word for word in words if not says("choice", "idle", word)} or (words if asked else set[str]())
+    found = {word for word in telling if any(word == one or (len(one) > 3 and word.startswith(one)) for one in said)}
+    return len(found) / max(len(telling), 1)

@@ -7,39 +7,45 @@ no request to act, and no answer to what was asked, it plans as any other questi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from shopbot.catalog import Catalog
+from shopbot.catalog import Catalog, orders_matching
 from shopbot.consent import consent_to
-from shopbot.fillers import cues, picked, says
-from shopbot.forms import Ask, Forms, Said
-from shopbot.order_choice import choose
+from shopbot.fillers import says
+from shopbot.forms import Ask, Forms, Said, kinds
+from shopbot.postal import without_destination
 from shopbot.records import ShopData
 from shopbot.steps import Call, HandOver, Say, Step
 from shopbot.tools import ShopTool
 from shopbot.turn import FORM, LATER, LiveTurn, Question
-from shopbot.types import Order
 from shopbot.understand import family
+from shopbot.which_orders import WhichOrders, fits
+from shopbot.wishes import Wish, is_question, is_unwanted, wishes
 
+REFUSED = "refused"
+"""Key of a session's state: what the tool would not do, for the message after it."""
 MOST_TRIES = 3
 """So often is the same thing asked for; then a person is."""
+MOST_SAID = 4
+"""So many messages of a form are read again for what a later one makes clear."""
 _SURE = 0.35
-_BEFORE_SENDING = frozenset({"cancel_order", "change_address", "change_items"})
-_AFTER_DELIVERY = frozenset({"return_items", "exchange_items"})
 _SIBLING = {"change_items": "exchange_items", "exchange_items": "change_items"}
 """Another version of an item is wanted: before it is sent the order is changed, afterwards the item is exchanged."""
-_JOINT = re.compile(
-    r"\s*(?:[,;]|\band\b|\bthen\b|[，；。]|并且|然后|还有)\s*(?=(?:\W|and|then|also|please|i (?:want|would like|need) to|再|也|请|帮我|我要)*"
-    r"(?:cancel|return|exchang|swap|chang|modif|updat|redeem|send|取消|退|换|把|改|兑))",
-    re.IGNORECASE,
-)
-_NOT_YET = re.compile(
-    r"\b(?:do|does|did|must|should|would|can|could|will)(?: ?n[o']?t|n't)\b|\b(?:never|not|without)\b|别|不要(?!了)|先不|暂时不|不用",
-    re.IGNORECASE,
-)
+_BARE = 4
+"""No more words of English, or characters of Chinese, are a no and nothing else."""
+_UNIT = re.compile(r"[A-Za-z']+|[\u3400-\u9fff]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A tool that is asked for, the words that ask for it (`part`), and the text that goes with them."""
+
+    tool: ShopTool
+    text: str
+    part: str
 
 
 class FormPlanner:
@@ -54,29 +60,59 @@ class FormPlanner:
         order_ids: Callable[[str], Sequence[str]],
     ) -> None:
         self._catalog = catalog
-        self._data = data
-        self._today = today
         self._order_ids = order_ids
         self._tools = {tool.name: tool for tool in tools if tool.writes}
         self._by_intent = {tool.intent: tool for tool in tools if tool.writes}
-        self._forms = Forms(catalog, data, self._orders)
+        self._which = WhichOrders(catalog, data, today, order_ids)
+        self._forms = Forms(catalog, data, self._which.meant)
 
     # ---------------------------------------------------------------- beginning
 
     def wanted(self, question: Question, turn: LiveTurn) -> ShopTool | None:
         """The tool that a question asks to be used; None where it asks about something, or for nothing that we can do."""
-        text, guess = question.text, question.guess
-        asked_of_us = says("asks", "polite", text)
-        if not says("asks", "request", text) or (says("asks", "asking", text) and not asked_of_us):
-            return None
+        requests = self._requests(question, turn)
+        return requests[0].tool if requests else None
+
+    def _requests(self, question: Question, turn: LiveTurn) -> list[_Request]:
+        """What a question asks for, in order, each in its own words: "cancel the one and return the other" is two requests."""
+        found: list[_Request] = []
+        for wish in (asked := wishes(question.text)):
+            tool = self._tool(wish, question, alone=len(asked) == 1)
+            before = found[-1] if found else None
+            if before is not None and (tool in (None, before.tool) and not self._another_order(before.part, wish.part)):
+                found[-1] = replace(before, text=f"{before.text} {wish.text}", part=f"{before.part} {wish.part}")
+            elif tool is not None and not self._is_for_a_part(tool, wish.text, turn):
+                found.append(_Request(tool, wish.text, wish.part))
+        if question.guess.intent.startswith("product_") and not any(self._holds(one.text, turn) for one in found):
+            return []
+        return [replace(one, tool=self._fitting(one.tool, replace(question, text=one.text), turn)) for one in found]
+
+    def _tool(self, wish: Wish, question: Question, alone: bool) -> ShopTool | None:
+        """By the verbs of a wish; the intent of the question tells which of them is meant, or what is where there is none."""
+        guess, verbs = question.guess, [verb for verb in wish.verbs if verb in self._by_intent]
         sure = guess.confidence >= _SURE or guess.families.get(family(guess.intent), 0.0) >= 2 * _SURE
-        tool = self._by_intent.get(guess.intent) if sure else None
-        if tool is None and not guess.intent.startswith("product_"):
-            verbs = (intent for intent in cues()["verbs"] if intent in self._by_intent and says("verbs", intent, text))
-            tool = self._by_intent.get(next(verbs, ""))
-        if tool is None or _NOT_YET.search(_without_wish(text)):
-            return None
-        return self._fitting(tool, question, turn)
+        meant = guess.intent if alone and sure and guess.intent in self._by_intent else ""
+        if meant and (meant in verbs or not verbs or guess.confidence >= 2 * _SURE):
+            return self._by_intent[meant]
+        return self._by_intent[verbs[0]] if verbs else None
+
+    def _another_order(self, one: str, other: str) -> bool:
+        ids, others = set(self._order_ids(one)), set(self._order_ids(other))
+        return bool(ids and others and not ids & others)
+
+    def _holds(self, text: str, turn: LiveTurn) -> bool:
+        """Whether a text is about an order of the shopper: by what it names, or as a whole."""
+        named = self._order_ids(text) or orders_matching(self._which.mine(turn.shopper), text, self._catalog)
+        return bool(named or says("pick", "all", text))
+
+    def _is_for_a_part(self, tool: ShopTool, text: str, turn: LiveTurn) -> bool:
+        """Whether only some items are meant where the tool takes a whole order: what is not asked for is not proposed."""
+        whole = "items" not in kinds(tool).values() and tool.intent == "cancel_order"
+        return (
+            whole
+            and bool(says("pick", "part", text))
+            and bool(orders_matching(self._which.mine(turn.shopper), text, self._catalog))
+        )
 
     def _fitting(self, tool: ShopTool, question: Question, turn: LiveTurn) -> ShopTool:
         """The tool, or the one for the same wish at another stage of the order, where only that has an order to work on."""
@@ -84,8 +120,8 @@ class FormPlanner:
         if other is None:
             return tool
         said = self._said(question, turn)
-        fits = [any(_fits(order, one.intent) for order in self._orders(said, one)) for one in (tool, other)]
-        return other if fits == [False, True] else tool
+        fit = [any(fits(order, one.intent) for order in self._which.meant(said, one)) for one in (tool, other)]
+        return other if fit == [False, True] else tool
 
     def begin(self, tool: ShopTool, question: Question, turn: LiveTurn) -> Iterator[Step]:
         """Fill the tool's form from the question; ask for what is missing, or propose."""
@@ -93,50 +129,54 @@ class FormPlanner:
             turn.state.setdefault(LATER, []).append({"text": question.text})
             return
         turn.state.pop(FORM, None)
-        first, *others = self._requests(question.text)
-        turn.state.setdefault(LATER, []).extend({"text": one} for one in others)
+        later = turn.state.setdefault(LATER, [])
+        request, *others = self._requests(question, turn) or [_Request(tool, question.text, question.text)]
+        said = self._said(replace(question, text=request.text), turn)
+        first, *same = self._which.once_for_each(request.text, self._which.each(tool, said, request.part))
+        later.extend({"text": text} for text in (*same, *(one.text for one in others)))
         question = replace(question, text=first)
         said = self._said(question, turn)
         yield from self._go_on(tool, self._forms.fill(tool, {}, said), question, turn, said)
 
-    def _requests(self, text: str) -> list[str]:
-        """The requests of one sentence: "cancel the one and return the other" are two, of different tools."""
-        parts = _JOINT.split(text)
-        verbs = [next((one for one in cues()["verbs"] if says("verbs", one, part)), "") for part in parts]
-        requests = parts[:1]
-        for part, verb, before in zip(parts[1:], verbs[1:], verbs, strict=False):
-            if verb and before and verb != before:
-                requests.append(part)
-            else:
-                requests[-1] = f"{requests[-1]} {part}"
-        return requests
-
     # ---------------------------------------------------------------- going on
 
-    def resume(self, turn: LiveTurn) -> list[Step] | None:
+    def resume(self, turn: LiveTurn) -> Iterable[Step] | None:
         """The steps of a message that goes on with a form, or changes what waits for a yes; None where it does neither."""
         form, question = turn.state.get(FORM), turn.questions[0]
         whole = replace(question, text=turn.message)
         if form is not None and (tool := self._tools.get(form["tool"])) is not None:
-            return self._answered(tool, form, whole, turn)
-        base = turn.waiting or turn.declined
-        if base is None or base.name not in self._tools or _is_question(turn.message):
+            other = self.wanted(question, turn)
+            if other is None or tool.intent in (other.intent, _SIBLING.get(other.intent)):
+                return self._answered(tool, form, whole, turn)
+            del turn.state[FORM]  # something else is wanted in its place: "then cancel the whole order"
+            return None
+        name, arguments = _said_before(turn)
+        if name not in self._tools or is_question(turn.message):
+            return None
+        other = self.wanted(question, turn)
+        if other is not None and other.name != name:
             return None
         said = self._said(whole, turn)
-        filled = self._forms.fill(self._tools[base.name], base.arguments, said)
-        if filled == dict(base.arguments):
-            return [] if turn.declined is not None and self.wanted(question, turn) is None else None
-        return list(self._go_on(self._tools[base.name], filled, question, turn, said))
+        filled = self._forms.fill(self._tools[name], arguments, said)
+        if filled == dict(arguments):
+            return [] if turn.declined is not None and other is None else None
+        return self._go_on(self._tools[name], filled, question, turn, said)
 
     def _answered(
         self, tool: ShopTool, form: Mapping[str, Any], question: Question, turn: LiveTurn
-    ) -> list[Step] | None:
+    ) -> Iterable[Step] | None:
         said = replace(self._said(question, turn), asked=form["asked"], options=tuple(form.get("orders", ())))
-        filled = dict(form["arguments"]) if _is_question(said.text) else self._forms.fill(tool, form["arguments"], said)
+        before = [*form.get("said", ())]
+        if said.asked == "order" and (orders := self._which.each(tool, said, said.text)):
+            first, *others = self._which.once_for_each(". ".join([*before, said.text]), orders)
+            turn.state[LATER] = [*({"text": text} for text in others), *turn.state.get(LATER, [])]
+            question = replace(question, text=first)
+            said = self._said(question, turn)
+        filled = dict(form["arguments"]) if is_question(said.text) else self._forms.fill(tool, form["arguments"], said)
         if filled != form["arguments"]:
             del turn.state[FORM]
-            return list(self._go_on(tool, filled, question, turn, said))
-        if consent_to(said.text) == "no":
+            return self._go_on(tool, filled, question, turn, said, before)
+        if _is_no(said.text):
             del turn.state[FORM]
             return [Say("declined")]
         return None
@@ -162,46 +202,59 @@ class FormPlanner:
             yield from _asking(ask, question)
 
     def _go_on(
-        self, tool: ShopTool, filled: dict[str, Any], question: Question, turn: LiveTurn, said: Said
+        self,
+        tool: ShopTool,
+        filled: dict[str, Any],
+        question: Question,
+        turn: LiveTurn,
+        said: Said,
+        before: Sequence[str] = (),
     ) -> Iterator[Step]:
+        """Propose, or ask for what is missing still after all that was said `before` to this form."""
+        for text in reversed(before):
+            filled = self._forms.fill_up(tool, filled, replace(said, text=text, asked="", order_ids=()))
+        if order := next((filled.get(name) for name, kind in kinds(tool).items() if kind == "order"), None):
+            turn.state["order_id"], turn.state["last"] = order, "orders"  # "it" is this one now
         ask = self._forms.missing(tool, filled, said)
         if ask is None:
+            self._account_too(tool, filled, " ".join([*before, said.text]), turn)
             yield Call(tool.name, filled, question)
+            if turn.calls and turn.calls[-1].status == "refused":  # the next message may put it right
+                turn.state[REFUSED] = {"tool": tool.name, "arguments": filled, "turn": turn.id}
             return
         form = {"tool": tool.name, "arguments": filled, "asked": ask.kind, "orders": list(ask.orders), "tries": 1}
-        turn.state[FORM] = {**form, "turn": turn.id}
+        turn.state[FORM] = {**form, "turn": turn.id, "said": [*before, said.text][-MOST_SAID:]}
         yield from _asking(ask, question)
 
-    # ---------------------------------------------------------------- which order
+    def _account_too(self, tool: ShopTool, filled: Mapping[str, Any], text: str, turn: LiveTurn) -> None:
+        """Where the new address of an order shall be that of the account as well, that comes after it."""
+        other = self._by_intent.get("change_account_address")
+        if (
+            other is None
+            or tool.intent != "change_address"
+            or not says("address", "account_too", without_destination(text))
+        ):
+            return
+        own = {name: turn.shopper.id if kind == "user" else filled.get(name, "") for name, kind in kinds(other).items()}
+        later = {"tool": other.name, "arguments": own}
+        if later not in turn.state.setdefault(LATER, []):
+            turn.state[LATER].append(later)
 
     def _said(self, question: Question, turn: LiveTurn) -> Said:
         ids = tuple(self._order_ids(question.text))
         about = str(turn.state.get("order_id", ""))
         return Said(question.text, question.language, turn.shopper, order_ids=ids, about=about)
 
-    def _orders(self, said: Said, tool: ShopTool) -> Sequence[Order]:
-        """The orders that may be meant, newest first: those named, else those that the words tell and the tool may work on."""
-        mine = self._data.orders_of(said.shopper.id or "")
-        if said.order_ids:  # an id that is nobody's, or another's, is no reason to take one of theirs
-            named = {order.id for one in said.order_ids if (order := self._data.order(one)) is not None}
-            return [order for order in mine if order.id in named]
-        if said.asked == "order" and (number := picked(said.text, len(said.options))) is not None:
-            return [order for order in mine if order.id == said.options[number]]
-        choice = choose(mine, said.text, self._today() if self._today is not None else None, self._catalog)
-        told = {"things", "latest", "first", "days", "place", "amount"} & set(choice.evidence)
-        if not told and said.asked == "order":  # the answer does not tell
-            return [order for order in mine if order.id in said.options]
-        if not told and said.about:
-            return [order for order in mine if order.id == said.about]
-        fit = [order for order in choice.orders if _fits(order, tool.intent)]
-        return fit or choice.orders
 
-
-def _fits(order: Order, intent: str) -> bool:
-    """Whether an order is at the stage at which such a thing is done; whether it may be, the tool says."""
-    if intent in _BEFORE_SENDING:
-        return not order.is_closed and not order.tracking and order.shipped_on is None
-    return intent not in _AFTER_DELIVERY or order.status.casefold().startswith("deliver")
+def _said_before(turn: LiveTurn) -> tuple[str, Mapping[str, Any]]:
+    """The tool and its arguments that a message may change: what waits, what it said no to, or what was refused just now."""
+    refused = turn.state.get(REFUSED)
+    if refused is not None and refused["turn"] != turn.id:
+        del turn.state[REFUSED]
+    base = turn.waiting or turn.declined
+    if base is not None:
+        return base.name, base.arguments
+    return (refused["tool"], refused["arguments"]) if refused and refused["turn"] != turn.id else ("", {})
 
 
 def _asking(ask: Ask, question: Question) -> Iterator[Step]:
@@ -210,12 +263,6 @@ def _asking(ask: Ask, question: Question) -> Iterator[Step]:
         yield Call("list_orders", {"order_ids": list(ask.orders)}, question)
 
 
-def _is_question(text: str) -> bool:
-    return bool(says("asks", "asking", text)) and not says("asks", "polite", text)
-
-
-def _without_wish(text: str) -> str:
-    """A text without the ways in which wanting something no longer is a request: "I don't want my order any more"."""
-    return re.sub(
-        r"\bi (?:don't|dont|do not|no longer) (?:want|need|like)\b|does ?n[o']t fit|doesn't fit", "", text, flags=re.I
-    )
+def _is_no(text: str) -> bool:
+    """Whether a text says no to what is asked for as a whole, not to a part of it."""
+    return consent_to(text) == "no" and (len(_UNIT.findall(text)) <= _BARE or is_unwanted(text))

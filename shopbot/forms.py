@@ -16,21 +16,21 @@ from typing import Any, Literal, cast, get_args, get_origin
 
 from pydantic import BaseModel
 
-from shopbot.catalog import Catalog
+from shopbot.catalog import Catalog, orders_matching
 from shopbot.fillers import (
     choice_meant,
-    is_clear,
+    ends_of,
     items_meant,
     payment_meant,
     picked,
     says,
-    variants_wanted,
 )
 from shopbot.phrases import Phrases
-from shopbot.postal import PARTS, Places, read_address
+from shopbot.postal import PARTS, Places, destination_in, names_place, read_address
 from shopbot.records import ShopData
 from shopbot.tools import ShopTool
-from shopbot.types import Language, Order, OrderItem, Shopper
+from shopbot.types import Language, Order, OrderItem, Product, Shopper
+from shopbot.versions import version_meant
 
 Kind = Literal["order", "items", "wanted", "payment", "user", "choice", "address", "pattern", "text"]
 _OWNED: Mapping[str, Kind] = {
@@ -87,6 +87,13 @@ class _Form:
         """What is filled in for a kind of parameter."""
         return next((self.filled.get(name) for name, one in self.of.items() if one == kind), None)
 
+    def realign(self, items: Sequence[str]) -> None:
+        """Keep of the versions wanted those of the items that are meant now."""
+        wanted = next((name for name, one in self.of.items() if one == "wanted"), "")
+        before = dict(zip(self.said("items") or [], self.filled.get(wanted) or [], strict=False))
+        if before:
+            self.filled[wanted] = [before.get(sku, "") for sku in items]
+
     def info(self, name: str) -> Any:
         """A parameter as pydantic knows it."""
         return _fields(self.tool)[name]
@@ -137,8 +144,25 @@ class Forms:
                 continue
             if kind == "order" and known.get(name) not in (None, found):  # another order has other items
                 form.filled = {key: one for key, one in form.filled.items() if form.of[key] not in ("items", "wanted")}
+            if kind == "items":
+                form.realign(found)
             form.filled[name] = found
         return form.filled
+
+    def fill_up(self, tool: ShopTool, known: Mapping[str, Any], said: Said) -> dict[str, Any]:
+        """The arguments with what is open in them taken from something said before."""
+        found = self.fill(tool, known, said)
+        if any(
+            found.get(name) != known.get(name)
+            for name, kind in kinds(tool).items()
+            if kind == "items" and known.get(name)
+        ):
+            return dict(known)
+        filled = {**found, **{name: one for name, one in known.items() if one not in (None, "", [])}}
+        for name, kind in kinds(tool).items():
+            if kind == "wanted" and known.get(name):
+                filled[name] = [new or old for new, old in zip(known[name], found[name], strict=True)]
+        return filled
 
     def _value(self, kind: Kind, name: str, form: _Form, said: Said) -> Any:
         match kind:
@@ -163,7 +187,7 @@ class Forms:
         return self.data.order(str(form.said("order"))) if form.said("order") else None
 
     def _order_id(self, form: _Form, said: Said) -> str | None:
-        if form.said("order") and not said.order_ids:
+        if form.said("order") and (not said.order_ids or said.asked == "address"):
             return None
         orders = self.which_orders(said, form.tool)
         return orders[0].id if len(orders) == 1 else None
@@ -172,41 +196,56 @@ class Forms:
         order = self._order(form)
         asked = said.asked == "items"
         narrows = any(says("pick", cue, said.text) for cue in ("only", "all", "except", "except_zh"))
-        if order is None or (form.said("items") and not asked and not narrows):
+        before, adds = form.said("items") or [], bool(says("pick", "also", said.text))
+        if order is None or (before and not asked and not narrows and not adds):
             return None
         named = items_meant(order, said.text, self.catalog, asked)
+        if before and adds and not narrows:
+            return [*before, *(sku for sku in named if sku not in before)]
         return named or (self._having(order, said) if "wanted" in form.of.values() else [])
 
     def _having(self, order: Order, said: Said) -> list[str]:
         """The one item of an order that comes in the version wanted, though no item is named: "in size L, please"."""
-        fit = [item.sku for item in order.items if self._version(item, said.text, said.language)]
+        fit = [item.sku for item in order.items if self._version(item, said.text, said)]
         return fit if len(fit) == 1 else []
 
-    def _version(self, item: OrderItem, text: str, language: Language) -> str:
+    def _version(self, item: OrderItem, text: str, said: Said) -> str:
         """The sku of the version of an item that a text asks for; "" where it asks for none or could mean several."""
         product = self.data.product(item.product_id)
-        wanted = [] if product is None else variants_wanted(product, item, text, self.catalog, language)
-        return wanted[0].sku if wanted and is_clear(wanted, item) else ""
+        if (
+            product is not None
+            and says("wish", "same_as", text)
+            and (same := self._same_as_another(item, product, said.shopper))
+        ):
+            return same
+        return "" if product is None else version_meant(product, item, text, self.catalog, said.language)
+
+    def _same_as_another(self, item: OrderItem, product: Product, shopper: Shopper) -> str:
+        """The version of the one other of a product that the shopper has ordered, if it can be had."""
+        mine = self.data.orders_of(shopper.id or "")
+        others = {one.sku for order in mine for one in order.items if one.product_id == product.id} - {item.sku}
+        fit = [one.sku for one in product.variants if one.sku in others and one.available]
+        return fit[0] if len(fit) == len(others) == 1 else ""
 
     def _wanted(self, form: _Form, said: Said) -> list[str] | None:
-        """One version for each item, or None while it is not clear for every one of them."""
+        """One version for each item, "" for those that are not clear yet."""
         order = self._order(form)
         lines = order.items if order is not None else ()
         items = [item for sku in form.said("items") or [] for item in lines if item.sku == sku]
-        before, chosen = list(form.said("wanted") or []), list[str]()
-        for place, (item, clause) in enumerate(zip(items, self._clauses(items, said.text), strict=True)):
-            if sku := self._version(item, clause, said.language):
-                chosen.append(sku)
-            elif place < len(before):
-                chosen.append(before[place])
-        return chosen if items and len(chosen) == len(items) else None
+        before = [*(form.said("wanted") or []), *([""] * len(items))]
+        clauses = zip(items, self._clauses(items, said.text), before, strict=False)
+        chosen = [self._version(item, clause, said) or old for item, clause, old in clauses]
+        return chosen if any(chosen) else None
 
     def _clauses(self, items: Sequence[OrderItem], text: str) -> list[str]:
         """For each item the part of the text that is about it: from where it is named to where the next one is."""
-        if len(items) < 2:
-            return [text] * len(items)
         starts = [self._place(item, text.casefold()) for item in items]
-        ends = [min((one for one in starts if one > start), default=len(text)) for start in starts]
+        named = self.catalog.mentions(text, "zh" if re.search(r"[\u3400-\u9fff]", text) else "en", kin=False)
+        own = {item.product_id for item in items}
+        others = [one.start for one in named if one.kind in ("product", "category") and not own & set(one.products)]
+        if len(items) < 2 and not others:
+            return [text] * len(items)
+        ends = [min((one for one in (*starts, *others) if one > start), default=len(text)) for start in starts]
         return [text[max(start, 0) : end] for start, end in zip(starts, ends, strict=True)]
 
     def _place(self, item: OrderItem, folded: str) -> int:
@@ -226,20 +265,36 @@ class Forms:
 
     def _address(self, form: _Form, said: Said) -> dict[str, str]:
         """Every part of the address that a text gives, or points at: the account's, or that of another order."""
-        text, account = said.text, self.data.account(said.shopper.id or "")
+        found = self._known_address(form, said)
+        if not found:
+            tried = [said.text[place:] for place in ends_of("address", "begins", said.text)]
+            tried = sorted(tried, key=lambda part: not re.match(r"\W*\d", part))
+            tried += [said.text] if said.asked == "address" or not tried else []
+            found = next((read for part in tried if (read := read_address(part, self._places))), {})
+        found = found or self._address_pointed_at(form, said)
+        return {part: str(found.get(part, "")) for part, kind in form.of.items() if kind == "address"} if found else {}
+
+    def _known_address(self, form: _Form, said: Said) -> Mapping[str, str]:
+        """The address of the account, or of an order that is named beside the one that is changed."""
+        account = self.data.account(said.shopper.id or "")
         named = [order for one in said.order_ids if (order := self.data.order(one)) is not None]
         others = [one for one in named if one.shopper_id == said.shopper.id and one.id != form.said("order")]
-        found: Mapping[str, str] = {}
-        if says("address", "known", text) and account is not None:
-            found = account.address
-        elif len(others) == 1 and form.said("order"):
-            found = others[0].address
-        else:
-            begin = says("address", "begins", text)
-            tried = [text[begin.end() :]] if begin else []
-            tried += [text] if said.asked == "address" or not begin else []
-            found = next((read for part in tried if (read := read_address(part, self._places))), {})
-        return {part: str(found.get(part, "")) for part, kind in form.of.items() if kind == "address"} if found else {}
+        destination = destination_in(said.text) or said.text
+        if "order" in form.of.values() and account is not None and says("address", "known", destination):
+            return account.address
+        return others[0].address if len(others) == 1 and (form.said("order") or "user" in form.of.values()) else {}
+
+    def _address_pointed_at(self, form: _Form, said: Said) -> Mapping[str, str]:
+        """The one address among the shopper's orders and account that a text tells by its place, or by what went there."""
+        account, mine = self.data.account(said.shopper.id or ""), self.data.orders_of(said.shopper.id or "")
+        order = self._order(form)
+        now = order.address if order is not None else account.address if account is not None else {}
+        known = [*(one.address for one in mine), *([account.address] if account is not None else [])]
+        destination = destination_in(said.text) if said.asked != "address" else said.text
+        told = [one for one in known if names_place(one, destination)]
+        told = told or [one.address for one in orders_matching(mine, destination, self.catalog)]
+        distinct = {tuple(sorted(one.items())): one for one in told if one != now}
+        return next(iter(distinct.values())) if len(distinct) == 1 else {}
 
     @cached_property
     def _places(self) -> Places:
@@ -251,7 +306,7 @@ class Forms:
         """The first thing that is still to be said before the tool can be proposed; None where nothing is."""
         form = _Form(tool, dict(filled), kinds(tool))
         for name, kind in form.of.items():
-            given = filled.get(name) not in (None, "", [])
+            given = filled.get(name) not in (None, "", []) and "" not in (filled[name] if kind == "wanted" else ())
             if not given and form.info(name).is_required() and name not in _MAY_BE_EMPTY:
                 return self._ask(kind, name, form, said)
         return None
@@ -281,7 +336,8 @@ class Forms:
                 return Ask(kind, "ask_text", {"what": _description(name, info, language)})
 
     def _ask_version(self, order: Order, form: _Form, language: Language) -> Ask:
-        sku = next(iter(form.said("items") or []), "")
+        items, wanted = form.said("items") or [""], [*(form.said("wanted") or []), ""]
+        sku = next((one for one, new in zip(items, [*wanted, *items], strict=False) if not new), items[0])
         item = next((one for one in order.items if one.sku == sku), order.items[0])
         product = self.data.product(item.product_id)
         variants = product.variants if product is not None else ()
@@ -305,7 +361,7 @@ class Forms:
 
 def _choice(options: Sequence[str], said: Said) -> str:
     number = picked(said.text, len(options)) if said.asked == "choice" else None
-    return options[number] if number is not None else choice_meant(options, said.text)
+    return options[number] if number is not None else choice_meant(options, said.text, said.asked == "choice")
 
 
 def _matching(pattern: str, text: str, asked: bool) -> str:

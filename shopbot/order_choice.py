@@ -12,6 +12,7 @@ from datetime import date
 
 from shopbot.catalog import Catalog, orders_matching
 from shopbot.days import day_span
+from shopbot.postal import names_place
 from shopbot.types import Order
 
 # Words shoppers use for a status, as beginnings of the words that shops' records use for it; the first that fit count.
@@ -99,7 +100,7 @@ def choose(orders: Sequence[Order], text: str, today: date | None, catalog: Cata
     """The orders that a question may be about, of those given newest first; all of them if it does not tell."""
     narrow: tuple[tuple[str, Callable[[Sequence[Order]], Sequence[Order]]], ...] = (
         ("things", lambda left: orders_matching(left, text, catalog)),
-        ("place", lambda left: [order for order in left if _names_place(order, text)]),
+        ("place", lambda left: [order for order in left if names_place(order.address, text)]),
         ("amount", lambda left: [order for order in left if _names_amount(order, text)]),
         ("days", lambda left: _of_days(left, text, today)),
         ("status", lambda left: _of_status(left, text)),
@@ -145,12 +146,6 @@ def _of_days(orders: Sequence[Order], text: str, today: date | None) -> list[Ord
         if found:
             return found
     return []
-
-
-def _names_place(order: Order, text: str) -> bool:
-    """Whether a text names the town, the street or the country that an order goes to."""
-    parts = (order.address.get(part, "") for part in ("address1", "city", "state", "country"))
-    return any(len(part) > 3 and re.search(rf"\b{re.escape(part)}\b", text, re.IGNORECASE) for part in parts)
 
 
 def _names_amount(order: Order, text: str) -> bool:

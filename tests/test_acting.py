@@ -319,3 +319,69 @@ async def test_what_is_above_the_limit_goes_to_a_person(bot: ShopBot, data: Shop
     answer = await say(bot, dear.shopper_id, f"Please cancel {dear.id}")
     assert answer.handed_over
     assert data.orders[dear.id]["status"] == "pending"
+
+
+# ---------------------------------------------------------------- more than one thing, and things put right
+
+
+def two_pending(data: ShopData) -> list[Order]:
+    """Orders that can be cancelled without a person, of a shopper who has two such, newest first."""
+    mine = [[order for order in data.orders_of(one) if order.status == "pending"] for one in data.users]
+    return next(orders for orders in mine if len(orders) == 2 and all(order.total < 400 for order in orders))
+
+
+@pytest.mark.parametrize("message", ["Call off all my open orders, please", "请把我所有的订单都取消"])
+async def test_each_of_several_orders_is_proposed_in_turn(bot: ShopBot, data: ShopData, message: str) -> None:
+    orders = two_pending(data)
+    answers = [await say(bot, orders[0].shopper_id, one) for one in (message, "yes", "yes")]
+    proposed = [one.waiting.arguments["order_id"] for one in answers if one.waiting is not None]
+    assert sorted(proposed) == sorted(order.id for order in orders)
+    assert {data.orders[order.id]["status"] for order in orders} == {"cancelled"}
+
+
+async def test_a_no_to_one_of_several_leaves_the_other(bot: ShopBot, data: ShopData) -> None:
+    first, second = two_pending(data)
+    answers = [await say(bot, first.shopper_id, one) for one in ("Cancel both orders", "no", "yes")]
+    assert statuses(answers[1]) == [("cancel_order", "declined"), ("cancel_order", "proposed")]
+    assert sorted(data.orders[order.id]["status"] for order in (first, second)) == ["cancelled", "pending"]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Could you tell me whether I can cancel once it is packed?",
+        "Is it possible to cancel?",
+        "There is no need to cancel any order of mine.",
+        "What happens if I cancel my order?",
+        "发货之后还能取消吗？",
+    ],
+)
+async def test_a_question_about_the_rule_proposes_nothing(bot: ShopBot, pending: Order, message: str) -> None:
+    answer = await say(bot, pending.shopper_id, message)
+    assert answer.waiting is None
+    assert not any(name == "cancel_order" for name, _ in statuses(answer))
+
+
+async def test_a_whole_order_is_not_proposed_where_only_a_part_of_it_is_meant(bot: ShopBot, pending: Order) -> None:
+    item = pending.items[0].name
+    answer = await say(bot, pending.shopper_id, f"Please cancel only the {item} of my order, I keep the rest")
+    assert answer.waiting is None
+
+
+async def test_what_is_said_beside_a_no_is_no_reason_to_propose_the_same_again(bot: ShopBot, pending: Order) -> None:
+    answer = await say(bot, pending.shopper_id, "Please cancel my order", "No, that is not what I meant at all")
+    assert statuses(answer) == [("cancel_order", "declined")]
+
+
+async def test_the_order_of_a_request_is_the_one_talked_of(bot: ShopBot, data: ShopData, pending: Order) -> None:
+    asked = await say(bot, pending.shopper_id, f"I want to return {pending.id}", "Then please cancel that order")
+    assert asked.waiting is not None
+    assert asked.waiting.arguments["order_id"] == pending.id
+
+
+async def test_another_request_takes_the_place_of_what_is_asked_for(bot: ShopBot, pending: Order) -> None:
+    change = f"Please change the {pending.items[0].name} in {pending.id} to another version"
+    asked = await say(bot, pending.shopper_id, change)
+    assert asked.waiting is None
+    instead = await say(bot, pending.shopper_id, "Then just cancel the entire order")
+    assert statuses(instead) == [("cancel_order", "proposed")]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from shopbot import Shop
-from shopbot.fillers import choice_meant, items_meant, picked, says, wish_in
+from shopbot.catalog import Catalog
+from shopbot.fillers import choice_meant, items_meant, payment_meant, picked, says
 from shopbot.forms import _matching
-from shopbot.postal import Places, read_address
-from shopbot.types import Account
+from shopbot.postal import Places, destination_in, names_place, read_address, without_destination
+from shopbot.types import Account, Order, OrderItem, Product, Variant
 
 PLACES = Places([Account("a", "A", address={"city": "Leeds", "state": "West Yorkshire", "country": "United Kingdom"})])
 
@@ -69,9 +72,24 @@ def test_a_choice_is_the_one_whose_words_are_said() -> None:
     assert choice_meant(reasons, "just because") == ""
 
 
-def test_what_is_wanted_stands_after_to() -> None:
-    assert wish_in("change the size from 8 to 9").strip() == "9"
-    assert wish_in("把尺码换成9号") == "9号"
+@pytest.mark.parametrize(
+    "text",
+    [
+        "send back the one I ordered last week",
+        "No, that is not it",
+        "it takes longer than I thought",
+        "I need the other one",
+    ],
+)
+def test_a_reason_that_nobody_gave_is_not_taken(text: str) -> None:
+    assert choice_meant(["no longer needed", "ordered by mistake", "other"], text) == ""
+
+
+def test_to_a_question_a_few_words_of_a_choice_are_enough() -> None:
+    reasons = ["no longer needed", "ordered by mistake", "other"]
+    assert choice_meant(reasons, "I don't need it", asked=True) == "no longer needed"
+    assert choice_meant(reasons, "it was a mistake", asked=True) == "ordered by mistake"
+    assert choice_meant(reasons, "other", asked=True) == "other"
 
 
 def test_items_are_named_left_out_or_all(sample_shop: Shop) -> None:
@@ -107,3 +125,93 @@ def test_a_wish_is_a_request(text: str) -> None:
 def test_a_question_is_asking(text: str) -> None:
     assert says("asks", "asking", text)
     assert not says("asks", "polite", text)
+
+
+# ---------------------------------------------------------------- items of an order
+
+
+def _item(product_id: str, sku: str, name: str, price: str = "10", **options: str) -> OrderItem:
+    return OrderItem(product_id, sku, name, Decimal(price), options=options)
+
+
+ITEMS = (
+    _item("p1", "10001", "Travel Mug", color="red"),
+    _item("p2", "10002", "Travel Bag", color="blue"),
+    _item("p3", "10003", "Wool Scarf", "20", color="grey"),
+    _item("p3", "10004", "Wool Scarf", "30", color="green"),
+)
+ORDER = Order("o1", "ann", "delivered", ITEMS)
+ITS_CATALOG = Catalog(
+    Product(one.product_id, one.name, variants=(Variant(one.sku, one.price, True, options=one.options),))
+    for one in ITEMS
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "skus"),
+    [
+        ("I am giving the travel mug back", ["10001"]),
+        ("the bag that came with the travel mug", ["10002"]),
+        ("return a wool scarf", []),
+        ("both wool scarfs", ["10003", "10004"]),
+        ("the pricier wool scarf", ["10004"]),
+        ("the cheaper one of the wool scarfs", ["10003"]),
+        ("the green wool scarf and the mug", ["10001", "10004"]),
+        ("not yet, also the travel mug", ["10001"]),
+    ],
+)
+def test_items_are_told_by_their_full_names_and_told_apart(text: str, skus: list[str]) -> None:
+    assert sorted(items_meant(ORDER, text, ITS_CATALOG)) == skus
+
+
+def test_the_only_item_is_not_meant_where_another_thing_is_named() -> None:
+    alone = Order("o2", "ann", "delivered", ITEMS[:1])
+    assert items_meant(alone, "I am returning my wool scarf", ITS_CATALOG) == []
+    assert items_meant(alone, "send it back", ITS_CATALOG) == ["10001"]
+
+
+# ---------------------------------------------------------------- payment
+
+
+METHODS = (
+    {"id": "card_1", "source": "credit_card", "brand": "visa", "last_four": "1111"},
+    {"id": "card_2", "source": "credit_card", "brand": "mastercard", "last_four": "2222"},
+    {"id": "wallet_3", "source": "paypal"},
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "method"),
+    [
+        ("put it on my Visa", "card_1"),
+        ("the card ending in 2222", "card_2"),
+        ("paypal please", "wallet_3"),
+        ("a credit card", ""),
+        ("all the rest the same as it was", ""),
+    ],
+)
+def test_a_payment_method_is_told_by_brand_number_or_kind(text: str, method: str) -> None:
+    assert payment_meant(Account("ann", "Ann", payment_methods=METHODS), None, text) == method
+
+
+# ---------------------------------------------------------------- addresses that are pointed at
+
+
+def test_a_destination_is_cut_out_of_a_request() -> None:
+    text = "send my March order to my Leeds address, please"
+    assert destination_in(text) == "to my Leeds address"
+    assert "Leeds" not in without_destination(text)
+    assert "2024-3" not in without_destination("deliver 2024-1 to the same address as 2024-3")
+    assert "上海" in destination_in("请把订单寄到上海的地址")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"), [("to my NYC flat", True), ("the New York one", True), ("my nyc", False), ("to Leeds", False)]
+)
+def test_a_place_is_named_by_its_town_or_its_initials(text: str, named: bool) -> None:
+    assert names_place({"city": "New York", "state": "NY"}, text) is named
+
+
+def test_an_address_ends_with_its_sentence() -> None:
+    found = read_address("7 Mill Lane, Leeds, West Yorkshire, LS1 4AB. Tell me what it costs then.", PLACES)
+    assert (found["address1"], found["zip"], found["country"]) == ("7 Mill Lane", "LS1 4AB", "United Kingdom")

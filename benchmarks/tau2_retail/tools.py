@@ -220,7 +220,7 @@ def modify_pending_order_items(
     return Plan({"orders": order, "users": user}, f"Order {order_id}", f"changed: {words}", warning)
 
 
-@action()
+@action("change_payment")
 def modify_pending_order_payment(
     order_id: OrderId, payment_method_id: PaymentId, data: ShopData, key: IdempotencyKey
 ) -> Plan:
@@ -258,7 +258,7 @@ def modify_pending_order_address(  # noqa: PLR0913 - its parameters are the sche
     return Plan({"orders": order}, f"The address of order {order_id}", f"changed to {address_line(order['address'])}")
 
 
-@action()
+@action("change_account_address")
 def modify_user_address(  # noqa: PLR0913 - its parameters are the schema
     user_id: UserId,
     address1: str,

@@ -14,7 +14,7 @@ PROPOSAL = "I can cancel order LF-20311 (Zorvel, £79.00); £79.00 goes back to 
 @pytest.mark.parametrize(
     "message",
     [
-        "yes", "Y", "👍🏽", "OK!!", "yesss pleeease", "sure, go ahead", "Yes, cancel it please. Thanks!", "cancel LF-20311",
+        "yes", "actually yes", "Y", "👍🏽", "OK!!", "yesss pleeease", "sure, go ahead", "Yes, cancel it please. Thanks!", "cancel LF-20311",
         "That’s right, do it", "Sounds good, thanks for being so quick", "Yes please cancel it, found it cheaper elsewhere",
         "好的", "可以，取消吧", "嗯，麻烦您帮我取消一下，谢谢", "好，請取消訂單", "不想要了，取消吧",
     ],

@@ -81,7 +81,7 @@ class Acting:
             told = await _to_the_end(do, action.id, turn.shopper)
             ended = told.status != "running"
         except StoreError as error:
-            log.exception("action %s: its end cannot be read", action.id)
+            log.error("action %s: its end cannot be read: %s", action.id, error)
             turn.problems.append(str(error))
             told, ended = action, False
         if not ended:  # it may have been done, and that could not be written down or read: the next turn finds out

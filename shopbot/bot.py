@@ -137,7 +137,7 @@ class ShopBot:
         try:
             turn, silent = await self._begin(message, shopper, session or uuid4().hex)
         except StoreError as error:
-            log.exception("no turn can be begun: the store failed")
+            log.error("no turn can be begun: %s", error)  # which says what to do; a stack would hide it
             for event in self._out_of_order(message, error, started):
                 yield event
             return
@@ -197,7 +197,7 @@ class ShopBot:
         try:
             await asyncio.to_thread(self.store.finish_turn, [*events, finished], now=self.clock(), state=turn.state)
         except StoreError as error:
-            log.exception("turn %s cannot be stored", turn.id)
+            log.error("turn %s cannot be stored: %s", turn.id, error)
             said = "" if silent else f" {self.voices[turn.language].line('not_saved')}"
             if said:
                 yield Said(said)

@@ -111,6 +111,15 @@ def broken(told: Told) -> bool:
     return not told.finished.text.strip() or said != told.finished.text
 
 
+def give_back(bot: ShopBot, session: str) -> None:
+    """What a person does who has nothing to add."""
+    hand_overs = bot.handing.hand_overs
+    opened = hand_overs.of_session(session)
+    if opened is not None:
+        hand_overs.take(opened.id, "Ada", bot.clock())
+        hand_overs.give_back(opened.id, "Ada", "", bot.clock())
+
+
 def growth(conversation: Sequence[Told]) -> float:
     """How much longer the last turns took than the 5th to 9th, which ask the same: the median ratio."""
     count = len(PROBES)
@@ -327,7 +336,7 @@ class Parts:
         self.rows.add("control: questions answered from ten long passages", cited, ">= 5", cited >= 5)
 
     def odd(self) -> None:
-        """Messages that are none, to a visitor and to a shopper, each followed by one that is."""
+        """Messages that are none, to a visitor and to a shopper, then one that is. A person who is brought in gives back at once."""
         bot = self.shop.bot(store=self.store)
         slow: dict[str, float] = {}
         told: list[Told] = []
@@ -338,6 +347,8 @@ class Parts:
                 for name, text in odd_messages().items():
                     told.append(asyncio.run(tell(bot, Turn(name, text), shopper, session)))
                     slow[name] = max(slow.get(name, 0.0), told[-1].milliseconds)
+                    if told[-1].finished.handed_over:
+                        give_back(bot, session)
                 told.append(asyncio.run(tell(bot, Turn("after all that", PROBES[0]), shopper, session)))
         report_talk(self.rows, "odd messages", told, failed)
         name = max(slow, key=lambda one: slow[one])

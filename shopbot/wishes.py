@@ -89,10 +89,11 @@ def is_request(part: str) -> bool:
     """Whether a part of a sentence wants something done, and is no question about the rule."""
     if is_unwanted(part):
         return False
-    orders = bool(_OBJECT.search(part)) and not _ENDS_ASKING.search(part)
+    asked = bool(_ENDS_ASKING.search(part))  # "refund?" is a question
+    orders = bool(_OBJECT.search(part)) and not asked
     if _asks(part) and not orders:
         return False
-    return orders or bool(_ORDERS.search(part) or says("asks", "request", part))
+    return orders or bool((_ORDERS.search(part) and not asked) or says("asks", "request", part))
 
 
 def is_unwanted(part: str) -> bool:

@@ -39,6 +39,7 @@ def test_what_asks_for_something_is_found_beside_what_does_not(text: str, intent
         "Can I cancel once you have shipped it?",
         "How do I send something back?",
         "did I cancel that scarf or not?",
+        "refund?",
         "Have you cancelled it already?",
         "What if I return it after a month?",
         "Return policy",

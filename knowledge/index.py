@@ -12,6 +12,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -66,6 +67,8 @@ class KnowledgeIndex:
         self.manifest = manifest
         self.change = Change(manifest.version, 0, 0, manifest.passages, switched=False)
         self._open = contextlib.ExitStack()
+        # A bot that moves on to a newer version drops this one, which turns may still read: it is closed with the last of them.
+        weakref.finalize(self, self._open.close)
         try:
             self._read(embedder)
         except BaseException:

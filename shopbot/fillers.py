@@ -88,7 +88,7 @@ def _halves(text: str) -> tuple[str, str]:
 
 def _names_another(order: Order, text: str, catalog: Catalog) -> bool:
     """Whether a text names products, and none that the order holds."""
-    named = catalog.parse(text, _language(text)).products
+    named = catalog.parse(text, language_of(text)).products
     return bool(named) and not set(named) & {item.product_id for item in order.items}
 
 
@@ -137,7 +137,7 @@ def _evidence(item: OrderItem, text: str, catalog: Catalog) -> dict[str, float]:
     if f" {' '.join(stems(item.sku))} " in f" {' '.join(stems(text))} ":
         return {item.sku: 9.0}
     product = catalog.product(item.product_id)
-    query = catalog.parse(text, _language(text))
+    query = catalog.parse(text, language_of(text))
     meant = product is not None and (item.product_id in query.products or product.category in query.categories)
     names = (item.name, *(product.names.values() if product is not None else ()))
     tells = (lambda word: True) if meant else catalog.vocabulary.is_rare
@@ -149,7 +149,8 @@ def _evidence(item: OrderItem, text: str, catalog: Catalog) -> dict[str, float]:
     )
 
 
-def _language(text: str) -> Language:
+def language_of(text: str) -> Language:
+    """The language in which the words of a text are looked for: Chinese wherever there is some."""
     return "zh" if re.search(r"[\u3400-\u9fff]", text) else "en"
 
 

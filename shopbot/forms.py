@@ -21,6 +21,7 @@ from shopbot.fillers import (
     choice_meant,
     ends_of,
     items_meant,
+    language_of,
     payment_meant,
     picked,
     says,
@@ -30,7 +31,7 @@ from shopbot.postal import PARTS, Places, destination_in, names_place, read_addr
 from shopbot.records import ShopData
 from shopbot.tools import ShopTool
 from shopbot.types import Language, Order, OrderItem, Product, Shopper
-from shopbot.versions import version_meant
+from shopbot.variant_choice import version_meant
 
 Kind = Literal["order", "items", "wanted", "payment", "user", "choice", "address", "pattern", "text"]
 _OWNED: Mapping[str, Kind] = {
@@ -240,7 +241,7 @@ class Forms:
     def _clauses(self, items: Sequence[OrderItem], text: str) -> list[str]:
         """For each item the part of the text that is about it: from where it is named to where the next one is."""
         starts = [self._place(item, text.casefold()) for item in items]
-        named = self.catalog.mentions(text, "zh" if re.search(r"[\u3400-\u9fff]", text) else "en", kin=False)
+        named = self.catalog.mentions(text, language_of(text), kin=False)
         own = {item.product_id for item in items}
         others = [one.start for one in named if one.kind in ("product", "category") and not own & set(one.products)]
         if len(items) < 2 and not others:

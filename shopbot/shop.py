@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime, time
 from functools import cached_property
 from pathlib import Path
+from threading import RLock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 from zoneinfo import ZoneInfo
@@ -66,6 +67,7 @@ class Shop:
         self.home = home
         self.progress: Progress | None = None
         self.problems: list[str] = list(data.problems)
+        self._lock = RLock()
         self._opened = ""
         """The index version that the parts are made of; empty before they are."""
 
@@ -317,8 +319,9 @@ class Shop:
         from knowledge import ShopRetriever, read
         from knowledge.reader import Widened
 
-        self._reopen()
-        index = self.index
+        with self._lock:  # another bot of this shop may be moving on at the same time: all parts are of one version
+            self._reopen()
+            index, intents, documents, bank = self.index, self.intents, self._documents, self.answer_bank
         spliced = [
             Passage(f"splice{number}", one.content, "spliced", "Spliced > passage")
             for number, one in enumerate(splices)
@@ -327,12 +330,12 @@ class Shop:
         shelf = Widened(index, spliced, self.embedder) if spliced else index
         return Mind(
             encoder=self.embedder,
-            intents=self.intents,
+            intents=intents,
             catalog=self.catalog,
             retriever=ShopRetriever(index, self.embedder),
             read=lambda question, vector, passages, hint: read(question, vector, passages, shelf, hint=hint),
-            documents=self._documents,
-            bank=self.answer_bank,
+            documents=documents,
+            bank=bank,
             today=today,
             spliced=spliced,
             synonyms=self.config.synonyms,

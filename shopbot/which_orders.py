@@ -18,7 +18,7 @@ from shopbot.postal import without_destination
 from shopbot.records import ShopData
 from shopbot.tools import ShopTool
 from shopbot.types import Language, Order, Shopper
-from shopbot.versions import without_wish
+from shopbot.variant_choice import without_wish
 
 BEFORE_SENDING = frozenset({"cancel_order", "change_address", "change_items", "change_payment"})
 AFTER_DELIVERY = frozenset({"return_items", "exchange_items"})

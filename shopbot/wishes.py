@@ -68,11 +68,13 @@ def wishes(text: str) -> list[Wish]:
     for sentence in filter(str.strip, _SENTENCE.split(text)):
         parts = [part for part in _JOINT.split(sentence) if part.strip(" ,;，；")]
         asked = [is_request(part) for part in parts]
-        if not any(asked) and _asks(sentence) and _ENDS_ASKING.search(sentence):
+        if not any(asked) and is_question(sentence) and _ENDS_ASKING.search(sentence):
             return []
         about_rule = False
         for part, wanted in zip(parts, asked, strict=True):
-            about_rule = about_rule or (_asks(part) and not wanted and not (_CONDITION.search(part) and len(parts) > 1))
+            about_rule = about_rule or (
+                is_question(part) and not wanted and not (_CONDITION.search(part) and len(parts) > 1)
+            )
             if is_unwanted(part):
                 continue
             if wanted and not (about_rule and not _OF_US.search(part)):
@@ -91,7 +93,7 @@ def is_request(part: str) -> bool:
         return False
     asked = bool(_ENDS_ASKING.search(part))  # "refund?" is a question
     orders = bool(_OBJECT.search(part)) and not asked
-    if _asks(part) and not orders:
+    if is_question(part) and not orders:
         return False
     return orders or bool((_ORDERS.search(part) and not asked) or says("asks", "request", part))
 
@@ -103,10 +105,6 @@ def is_unwanted(part: str) -> bool:
 
 def is_question(text: str) -> bool:
     """Whether a text asks about the rule rather than for something."""
-    return _asks(text)
-
-
-def _asks(text: str) -> bool:
     return bool(says("asks", "asking", text)) and not says("asks", "polite", text)
 
 

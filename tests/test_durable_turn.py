@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -55,7 +56,7 @@ def test_both_sides_say_the_same_and_keep_the_conversation(bench: Bench, store: 
 
 def test_a_turn_that_breaks_off_leaves_its_message(bench: Bench, store: Store, tmp_path: Path) -> None:
     bot = bench._bot(store)
-    broken = replace(bot, mind=object())  # type: ignore[arg-type]
+    broken = replace(bot, mind=SimpleNamespace(current=object))  # a mind that can do nothing
     with closing(Peer(broken, tmp_path / "theirs.db")) as peer:
         with pytest.raises(AttributeError, match="understand"):
             peer.reply("Where is my order?", Shopper("u"), "s")

@@ -8,7 +8,7 @@ import pytest
 
 from shopbot.catalog import Catalog
 from shopbot.types import OrderItem, Product, Variant
-from shopbot.versions import version_meant, wish_in, without_wish
+from shopbot.variant_choice import version_meant, wish_in, without_wish
 
 _ROWS = (
     ("r-s", "red", "S", "300ml", "no", 10, True),

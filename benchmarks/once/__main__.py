@@ -27,7 +27,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.databases import database
-from benchmarks.once.death import one_thread
+from benchmarks.once.death import check_one_thread
 from benchmarks.once.talk import ANN, ASK, Case, Till
 from benchmarks.report import Rows
 from shopbot.handover import HandOvers
@@ -88,9 +88,9 @@ def warm(shop: Shop, store: Store) -> None:
 def kill(till: Till, name: str, number: int, rows: Rows) -> None:
     """The rows of conversations that die."""
     Store.open(till.url).close()
-    with one_thread():
-        drawn = [Case.drawn(place, SEED) for place in range(number)]
-        killed = [played(till, case, place, number, name) for place, case in enumerate(drawn)]
+    check_one_thread()
+    drawn = [Case.drawn(place, SEED) for place in range(number)]
+    killed = [played(till, case, place, number, name) for place, case in enumerate(drawn)]
     found = Outcome.read(till, [case.session for case in drawn])
     rows.add(
         f"{name}: processes killed with a turn open, of {number}",
@@ -160,9 +160,9 @@ class Outcome:
 
 def concur(till: Till, name: str, rounds: int, rows: Rows) -> None:
     """The row of the same yes, many times at once."""
-    with one_thread():
-        sessions = [f"at-once-{number}" for number in range(rounds)]
-        failed = [status for one in sessions for status in till.at_once(one, PROCESSES, AT_ONCE) if status]
+    check_one_thread()
+    sessions = [f"at-once-{number}" for number in range(rounds)]
+    failed = [status for one in sessions for status in till.at_once(one, PROCESSES, AT_ONCE) if status]
     effects = Counter((till.shop.folder / "till").read_text(encoding="ascii").split())
     with Store.open(till.url) as store:
         times = [sum(effects[action.key] for action in Journal(store).of_session(one)) for one in sessions]

@@ -11,16 +11,13 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import Engine, event
 
 from shopbot.tools import ShopTool
-
-TOOL_POINTS = ("before the effect", "after the effect")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +99,7 @@ def ended(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Whether this process may be forked: raises RuntimeError where it runs more threads than one of Python's."""
+def check_one_thread() -> None:
+    """Raises RuntimeError where this process runs more threads than one: a fork would lose them."""
     if threading.active_count() != 1:
         raise RuntimeError(f"{threading.enumerate()} run: a fork would lose them")
-    yield

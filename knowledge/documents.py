@@ -1,4 +1,4 @@
-"""Documents into passages: Markdown, HTML, PDF and plain text, cut at their headings, and the shop's products.
+"""Documents into passages: Markdown, HTML, PDF and plain text, cut at their headings; rows of tables; the shop's products.
 
 A passage carries its document, its path of headings ("Returns > Sale items"), its language and the days on which it
 holds. Its id is a hash of document, title and text, so unchanged text keeps its id over any number of ingests.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -19,8 +19,10 @@ from knowledge.blocks import Block, Parsed, Unreadable, read_text
 from knowledge.from_html import read_html
 from knowledge.from_markdown import read_markdown
 from knowledge.from_pdf import read_pdf
+from knowledge.from_table import LABELS, Record, read_table
 from knowledge.sentences import detect_language, sentences, word_count
-from shopbot.types import Passage, Product
+from knowledge.table_files import ROWS
+from shopbot.types import Passage, PassageKind, Product
 
 __all__ = ["ReadResult", "passage_id", "product_passages", "read_documents", "sentences"]
 
@@ -29,7 +31,7 @@ MOST_WORDS = 220
 """A section longer than this is cut, near TARGET_WORDS: what a small embedder reads in one piece (256 tokens)."""
 
 MOST_CHARACTERS = 1_000_000
-"""Of a text file. A longer one is no policy, and its sentences would take minutes to encode."""
+"""Of a text file, not of a table. A longer one is no policy, and its sentences would take minutes to encode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +44,14 @@ class ReadResult:
 
 @dataclass(frozen=True, slots=True)
 class _About:
-    """What a document says of itself, checked."""
+    """What a document or a row says of itself, checked."""
 
     title: str
     language: str
     valid_from: date | None
     valid_until: date | None
+    kind: PassageKind = "policy"
+    metadata: Mapping[str, str | int | float | bool] = field(default_factory=dict[str, "str | int | float | bool"])
 
 
 def _of_text(read: Callable[[str], Parsed]) -> Callable[[Path], Parsed]:
@@ -74,24 +78,30 @@ READERS: dict[str, Callable[[Path], Parsed]] = {
     ".txt": _of_text(read_text),
     ".pdf": read_pdf,
 }
-"""How a document is read, by the end of its name."""
+"""How a document is read, by the end of its name; `table_files.ROWS` is the same for tables."""
+
+_ENDINGS = (*sorted(READERS), *sorted(ROWS))
 
 
 def read_documents(paths: Sequence[Path], root: Path) -> ReadResult:
-    """Read files, and the documents in folders and below, in the order of their names.
+    """Read files, and the documents and tables in folders and below, in the order of their names.
 
-    `root` is what `source` is relative to. A document that cannot be used becomes a problem line, and so does a file given by
-    name whose kind is unknown; the rest goes in. Nothing is raised for what stands in a document.
+    `root` is what `source` is relative to. A document or row that cannot be used becomes a problem line, and so does a file given
+    by name whose kind is unknown; the rest goes in. Nothing is raised for what stands in a document.
     """
     result = ReadResult()
+    ids: dict[tuple[str, str], str] = {}
     for path in paths:
         if path.is_dir() and not any(True for _ in _files([path])):
-            what = f"no document in this folder; put {', '.join(sorted(READERS))} there, or correct the name"
+            what = f"no document in this folder; put {', '.join(_ENDINGS)} there, or correct the name"
             result.problems.append(f"{_relative(path, root)}: {what}")
-    for path, named in _files(paths):
+    for path in _files(paths):
         source = _relative(path, root)
         try:
-            result.passages.extend(_read_one(path, source, named=named))
+            if path.suffix.lower() in ROWS:
+                _read_table(path, source, result, ids)
+            else:
+                result.passages.extend(_read_one(path, source))
         except Unreadable as error:
             result.problems.append(f"{source}:{error.line}: {error}")
         except OSError as error:
@@ -99,14 +109,14 @@ def read_documents(paths: Sequence[Path], root: Path) -> ReadResult:
     return result
 
 
-def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
-    """Every file to read, with whether it was named itself (rather than found in a folder)."""
+def _files(paths: Sequence[Path]) -> Iterator[Path]:
+    """Every file to read: those that were named, whatever their kind, and in folders those of a known one."""
     for path in paths:
         if path.is_dir():
-            inside = (each for each in sorted(path.rglob("*")) if each.is_file() and each.suffix.lower() in READERS)
-            yield from ((each, False) for each in inside if not _is_hidden(each.relative_to(path)))
+            inside = (each for each in sorted(path.rglob("*")) if each.is_file() and each.suffix.lower() in _ENDINGS)
+            yield from (each for each in inside if not _is_hidden(each.relative_to(path)))
         else:
-            yield path, True
+            yield path
 
 
 def _is_hidden(path: Path) -> bool:
@@ -120,12 +130,10 @@ def _relative(path: Path, root: Path) -> str:
         return path.as_posix()
 
 
-def _read_one(path: Path, source: str, *, named: bool) -> list[Passage]:
+def _read_one(path: Path, source: str) -> list[Passage]:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        raise Unreadable(
-            f"{path.suffix or 'a file without ending'} is not read here; give {', '.join(sorted(READERS))}"
-        )
+        raise Unreadable(f"{path.suffix or 'a file without ending'} is not read here; give {', '.join(_ENDINGS)}")
     parsed = reader(path)
     text = " ".join(block.text for block in parsed.blocks)
     if not text.strip():
@@ -134,6 +142,35 @@ def _read_one(path: Path, source: str, *, named: bool) -> list[Passage]:
     if not passages:
         raise Unreadable("there are only headings in it; write under them what they announce")
     return passages
+
+
+def _read_table(path: Path, source: str, result: ReadResult, ids: dict[tuple[str, str], str]) -> None:
+    """The rows of a table, or a problem line for each that is left out. `ids` is where each source and language was first."""
+    before = len(result.passages) + len(result.problems)
+    for record in read_table(path):
+        where = f"{source}:{record.line}"
+        if isinstance(record, Unreadable):
+            result.problems.append(f"{where}: {record}")
+            continue
+        own = _source_of(record, source)
+        first = ids.setdefault((own, record.language), where)
+        if first != where:
+            what = f"the id {record.id!r} stands in {first} already; give this row another, or remove it"
+            result.problems.append(f"{where}: {what}")
+            continue
+        about = _About(
+            record.title, record.language, record.valid_from, record.valid_until, record.kind, record.metadata
+        )
+        result.passages.extend(_cut(record.blocks, about, own))
+    if len(result.passages) + len(result.problems) == before:
+        raise Unreadable("there is no row in it; write some under the names of the columns, or remove the file")
+
+
+def _source_of(record: Record, source: str) -> str:
+    """A product has the source that it has in the shop's catalog; another row is a part of its file."""
+    if not record.id:
+        return f"{source}:{record.line}"
+    return f"product:{record.id}" if record.kind == "product" else f"{source}#{record.id}"
 
 
 # ---------------------------------------------------------------- what a document says of itself
@@ -188,8 +225,9 @@ def _cut(blocks: Sequence[Block], about: _About, source: str) -> Iterator[Passag
                 continue
             seen.add(identity)
             yield Passage(
-                identity, text, source, title, "policy", about.language, place, about.valid_from, about.valid_until
-            )
+                identity, text, source, title, about.kind, about.language, place, about.valid_from, about.valid_until,
+                about.metadata,
+            )  # fmt: skip
             place += 1
 
 
@@ -272,12 +310,6 @@ def _as_text(part: list[Block]) -> str:
 # ---------------------------------------------------------------- products
 
 
-_LABELS = {
-    "en": {"category": "Category", "brand": "Brand"},
-    "zh": {"category": "类别", "brand": "品牌"},
-}
-
-
 def product_passages(products: Iterable[Product]) -> list[Passage]:
     """A passage for each product and language it is named in: description, category, brand, attributes, options.
 
@@ -300,7 +332,7 @@ def _of_product(product: Product) -> Iterator[Passage]:
 
 
 def _product_text(product: Product, language: str, name: str, own: str) -> str:
-    labels = _LABELS.get(language, _LABELS["en"])
+    labels = LABELS.get(language, LABELS["en"])
     category = product.categories.get(language, product.category)
     facts = {labels["category"]: category, labels["brand"]: product.brand, **product.attributes, **_options(product)}
     colon = "：" if language == "zh" else ":"

@@ -17,8 +17,9 @@ from rich.text import Text
 
 from knowledge.documents import read_documents
 from knowledge.embed import MINILM, SentenceEmbedder
-from knowledge.index import Change, KnowledgeIndex
 from knowledge.vectors import Progress
+from knowledge.versions import read_manifest
+from knowledge.writing import Change, write_index
 from shopbot.errors import ShopbotError
 from shopbot.types import Passage
 
@@ -43,10 +44,9 @@ def ingest(
 ) -> IngestReport:
     """Bring the index in `folder` to hold exactly `passages`. Raises StoreError, and then what served before still serves."""
     start = time.perf_counter()
-    with KnowledgeIndex.build(folder, passages, embedder, progress, created_at=created_at) as index:
-        return IngestReport(
-            index.change, index.manifest.passages, index.manifest.sentences, time.perf_counter() - start
-        )
+    change = write_index(folder, passages, embedder, progress, created_at=created_at)
+    manifest = read_manifest(folder / "versions" / change.version)
+    return IngestReport(change, manifest.passages, manifest.sentences, time.perf_counter() - start)
 
 
 # ---------------------------------------------------------------- from a shell
@@ -58,7 +58,11 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def main(
     docs: Annotated[
-        list[Path], typer.Argument(help="Files and folders: .md, .html, .pdf with text, .txt.", exists=True)
+        list[Path],
+        typer.Argument(
+            help="Files and folders: .md, .html, .pdf with text, .txt; tables of products or answers: .csv, .tsv, .jsonl, .json, .parquet.",
+            exists=True,
+        ),
     ],
     index: Annotated[Path, typer.Option(help="The folder of the index; made if need be.")],
     embedder: Annotated[str, typer.Option(help="A sentence-transformers model: a hub name or a folder.")] = MINILM,

@@ -1,8 +1,7 @@
 """The exact-word leg: BM25 over folded words, ideographs and pairs of them, and ids kept whole.
 
 Chinese has no spaces, so a run of ideographs counts as its single characters and its overlapping pairs. An id such as
-"AB-120-GRN" counts whole, as "ab120grn", and in parts, so that it is found however it is typed. BM25 is that of bm25s in its numpy
-form: a query is a few slices of a sparse matrix, for which compiling numba code would cost seconds and gain nothing.
+"AB-120-GRN" counts whole, as "ab120grn", and in parts, so that it is found however it is typed.
 """
 
 from __future__ import annotations
@@ -10,19 +9,20 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from knowledge.postings import Postings, TokenTable
 from knowledge.sentences import CJK
 
 _TOKEN = re.compile(rf"[{CJK}]+|[^\W_]+(?:[-_./'’,][^\W_]+)*")
 _IS_CJK = re.compile(f"[{CJK}]")
 _CJK_OR_NOT = re.compile(rf"[{CJK}]+|[^{CJK}]+")
 _JOINERS = re.compile(r"[-_./'’,]")
+_BORDER = re.compile(r"(?<=\d)(?=[^\W\d])|(?<=[^\W\d])(?=\d)")
+"""Between a digit and a letter: "5kg" is also "5 kg", and an id is typed with or without its hyphens."""
 _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?")
 _VOWEL = re.compile("[aeiouy]")
 
@@ -73,7 +73,7 @@ def _latin(word: str) -> list[str]:
     word = re.sub(r"['’]s$", "", word)
     if "'" in word or "’" in word:  # don't, l'eau
         return [_JOINERS.sub("", word)]
-    parts = [fold(part) for part in _JOINERS.split(word) if part]
+    parts = [fold(part) for piece in _JOINERS.split(word) if piece for part in _BORDER.split(piece)]
     if len(parts) <= 1:
         return parts
     whole = fold(_JOINERS.sub("", word)) if any(map(str.isalpha, word)) else word  # "2-3" is not 23
@@ -107,25 +107,24 @@ def _singular(word: str) -> str:
 class LexicalIndex:
     """BM25 (Lucene's form) over a fixed list of texts; row i of every result belongs to text i."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        tokens = [tokenize(text) for text in texts]
+    def __init__(self, texts: Sequence[str] | TokenTable) -> None:
+        tokens = texts if isinstance(texts, TokenTable) else token_table(texts)
         self.size = len(tokens)
-        self._frequency = Counter(token for each in tokens for token in set(each))
-        self._bm25 = _fitted(tokens) if self._frequency else None
+        self._postings = Postings(tokens)
 
     def scores(self, query: str) -> NDArray[np.float32]:
         """BM25 of every text, shape (n,); zeros where the question has no word that any text has."""
-        known = [token for token in query_tokens(query) if token in self._frequency]
-        if not known or self._bm25 is None:
-            return np.zeros(self.size, dtype=np.float32)
-        return np.asarray(self._bm25.get_scores(known), dtype=np.float32)
+        return self._postings.scores(query_tokens(query))
 
-    def shares(self, query: str) -> NDArray[np.float32]:
+    def shares(self, query: str, rows: NDArray[np.intp] | None = None) -> NDArray[np.float32]:
         """BM25 as a share of what a text could have at most, in [0, 1]: how much of the question it covers.
 
-        Unlike scaling by the best text found, this stays low where even the best has only a stray word in common.
+        Unlike scaling by the best text found, this stays low where even the best has only a stray word in common. Of every
+        text, shape (n,), or of `rows` alone.
         """
-        return self.scores(query) / (sum(map(self.idf, query_tokens(query))) or 1.0)
+        words = query_tokens(query)
+        found = self._postings.scores(words) if rows is None else self._postings.scores_of(words, rows)
+        return found / np.float32(sum(map(self.idf, words)) or 1.0)
 
     def cover(self, query: str, texts: Sequence[str]) -> NDArray[np.float32]:
         """About what `shares` would say of texts that are not in the index, shape (len(texts),)."""
@@ -137,13 +136,10 @@ class LexicalIndex:
 
     def idf(self, token: str) -> float:
         """Inverse document frequency, positive; a word that no text has counts like one that a single text has."""
-        frequency = max(self._frequency.get(token, 0), 1)
+        frequency = max(self._postings.frequency(token), 1)
         return math.log1p(max(self.size - frequency + 0.5, 0.0) / (frequency + 0.5))
 
 
-def _fitted(tokens: list[list[str]]) -> Any:
-    import bm25s
-
-    model = bm25s.BM25(method="lucene", k1=0.9, b=0.4, backend="numpy")
-    model.index(tokens, show_progress=False)
-    return model
+def token_table(texts: Sequence[str]) -> TokenTable:
+    """The tokens of texts, as an index keeps them."""
+    return TokenTable.of(texts, tokenize)

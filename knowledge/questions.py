@@ -1,17 +1,26 @@
 """Questions with the documents that answer them: a file of them, read against the documents of an index.
 
-A line is {"id": "q1", "question": "How long does a refund take?", "relevant": ["returns.md"]}.
+A line is {"id": "q1", "question": "How long does a refund take?", "relevant": ["returns.md"]}. A row of a table is named by its
+own id, or by its file and id ("faq.jsonl#12"), or by its file and line ("faq.jsonl:7") where it has none.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from knowledge.documents import READERS
+from knowledge.table_files import ROWS
+
+PRODUCT = "product:"
+"""What the source of a product begins with; its id follows."""
+
+_TABLE = "|".join(ending[1:] for ending in ROWS)
+_ROW = re.compile(rf"(.+?[.](?:{_TABLE}))([#:])(.+)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,8 @@ def _question(line: str, number: int, ids: Mapping[str, set[str]]) -> Question:
     text, relevant = row.get("question"), row.get("relevant")
     if not isinstance(text, str) or not text.strip():
         raise ValueError('no "question"; write it as text')
+    if isinstance(relevant, list):  # ids of rows are often numbers
+        relevant = [str(each) if type(each) is int else each for each in relevant]
     if not isinstance(relevant, list) or not relevant or not all(isinstance(each, str) and each for each in relevant):
         raise ValueError('no "relevant"; write a list of the ids of documents that answer the question')
     named: dict[str, bool] = {}
@@ -78,14 +89,34 @@ def _question(line: str, number: int, ids: Mapping[str, set[str]]) -> Question:
 
 
 def _ids(documents: Iterable[str]) -> Mapping[str, set[str]]:
-    """Every way to name a document, with those that it may be: its whole id, else ends of its path, with or without ending."""
+    """Every way to name a document, with those that it may be: its whole id, else a shorter one."""
     whole = set(documents)
     ids: defaultdict[str, set[str]] = defaultdict(set)
     for document in whole:
-        parts = PurePosixPath(document).parts
-        for start in range(len(parts)):
-            end = PurePosixPath(*parts[start:])
-            ids[str(end)].add(document)
-            if end.suffix.lower() in READERS:
-                ids[str(end.with_suffix(""))].add(document)
+        for name in _names(document):
+            ids[name].add(document)
     return ids | {document: {document} for document in whole}
+
+
+def _names(document: str) -> Iterator[str]:
+    """Ends of a path, with or without ending; the id of a product; the id of a row of a table, alone or behind its file."""
+    if document.startswith(PRODUCT):
+        yield document.removeprefix(PRODUCT)
+        return
+    row = _ROW.fullmatch(document)
+    if row is None:
+        yield from _ends(document)
+        return
+    file, mark, own = row.groups()
+    yield from (f"{end}{mark}{own}" for end in _ends(file))
+    if mark == "#":
+        yield own
+
+
+def _ends(file: str) -> Iterator[str]:
+    parts = PurePosixPath(file).parts
+    for start in range(len(parts)):
+        end = PurePosixPath(*parts[start:])
+        yield str(end)
+        if end.suffix.lower() in READERS or end.suffix.lower() in ROWS:
+            yield str(end.with_suffix(""))

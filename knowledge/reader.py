@@ -6,9 +6,10 @@ passage, and by whether it holds the kind of thing asked for (a duration where t
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -18,8 +19,8 @@ from numpy.typing import NDArray
 from knowledge.embed import SentenceEmbedder
 from knowledge.index import KnowledgeIndex
 from knowledge.kinds import AnswerKind
-from knowledge.sentences import detect_language, sentences
-from knowledge.vectors import Sentences, encode_sentences
+from knowledge.sentences import detect_language
+from knowledge.vectors import Sentences, encode
 from shopbot.types import Passage, ScoredPassage, ScoredSentence
 
 
@@ -93,8 +94,8 @@ class Shelf(Protocol):
         """A passage's sentences with their vectors and rows. Raises KeyError for a passage that is not here."""
         ...
 
-    def shares(self, question: str) -> NDArray[np.float32]:
-        """How much of the question each sentence covers, in [0, 1], by row."""
+    def shares(self, question: str, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """How much of the question some sentences cover, in [0, 1], shape (len(rows),)."""
         ...
 
 
@@ -111,8 +112,8 @@ class Widened:
         self._lexical = index.sentence_lexical
         self._texts: list[str] = []
         for passage in passages:
-            texts = sentences(passage.text) or [passage.text]
-            vectors = encode_sentences([passage.title] * len(texts), texts, embedder)
+            encoded = encode([passage], embedder)
+            texts, vectors = encoded.texts[0], encoded.sentences
             self._extra[passage.id] = Sentences(texts, vectors, slice(row, row + len(texts)))
             self._texts += [f"{passage.title} {text}" for text in texts]
             row += len(texts)
@@ -121,9 +122,14 @@ class Widened:
         """A passage's sentences with their vectors and rows."""
         return self._extra[passage_id] if passage_id in self._extra else self._index.sentences(passage_id)
 
-    def shares(self, question: str) -> NDArray[np.float32]:
-        """How much of the question each sentence covers, those of the further passages last."""
-        return np.concatenate([self._index.shares(question), self._lexical.cover(question, self._texts)])
+    def shares(self, question: str, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """How much of the question some sentences cover; the rows of the further passages come after all others."""
+        first = len(self._index.table.sentences)
+        further = rows >= first
+        found = np.empty(len(rows), dtype=np.float32)
+        found[~further] = self._index.shares(question, rows[~further])
+        found[further] = self._lexical.cover(question, self._texts)[rows[further] - first]
+        return found
 
 
 def read(
@@ -152,8 +158,9 @@ def read(
     """
     if not shelf.reads(detect_language(question)):
         query_vector = None
-    reader = _Reader(shelf.spelled(question), query_vector, shelf, hint)
     candidates = _without_leads(passages)
+    known = {each.passage.id: shelf.sentences(each.passage.id) for each in candidates}
+    reader = _Reader(shelf.spelled(question), query_vector, shelf, hint, known)
     best = max((passage.score for passage in candidates), default=0.0)
     read_ones = [(passage, reader.scored(passage, best)) for passage in candidates]
     read_ones.sort(key=lambda pair: -_rank(*pair))
@@ -202,29 +209,41 @@ def _needed_before(sentence: ScoredSentence, shelf: Shelf, room: int) -> list[Sc
 class _Reader:
     """One question, ready to score the sentences of any passage."""
 
-    def __init__(self, question: str, vector: NDArray[np.float32] | None, shelf: Shelf, hint: Sequence[str]) -> None:
+    def __init__(
+        self,
+        question: str,
+        vector: NDArray[np.float32] | None,
+        shelf: Shelf,
+        hint: Sequence[str],
+        known: Mapping[str, Sentences],
+    ) -> None:
         self._vector = vector
-        self._shelf = shelf
+        self._background = shelf.background
+        self._known = known
         self._weights = BOTH_LEGS if vector is not None else WORDS_ALONE
         # Where words are all there is, hints would be a third of the evidence: there they only help to find passages.
-        self._shares = shelf.shares(question if vector is None else " ".join([question, *hint]))
+        asked = question if vector is None else " ".join([question, *hint])
+        rows = [np.arange(own.rows.start, own.rows.stop) for own in known.values()]
+        found = shelf.shares(asked, np.concatenate([np.empty(0, dtype=np.intp), *rows]))
+        places = itertools.accumulate((len(own) for own in rows), initial=0)
+        self._shares = {one: found[at : at + len(own)] for one, own, at in zip(known, rows, places, strict=False)}
         self._kind = AnswerKind(question)
 
     def scored(self, passage: ScoredPassage, best: float) -> list[ScoredSentence]:
         """The sentences of a passage with how well each answers; `best` is the score of the best passage."""
-        known = self._shelf.sentences(passage.passage.id)
-        base = self._base(known) + self._weights.passage * (passage.score - best)
+        known = self._known[passage.passage.id]
+        base = self._base(known, self._shares[passage.passage.id]) + self._weights.passage * (passage.score - best)
         return [
             ScoredSentence(text, passage.passage, _squashed(float(base[place]) + self._by_form(text, place)), place)
             for place, text in enumerate(known.texts)
         ]
 
-    def _base(self, known: Sentences) -> NDArray[np.float32]:
+    def _base(self, known: Sentences, shares: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log-odds by meaning and by words, shape (sentences,)."""
-        base = self._weights.bias + self._weights.words * self._shares[known.rows]
+        base = self._weights.bias + self._weights.words * shares
         if self._vector is None:
             return base
-        mean, spread = self._shelf.background
+        mean, spread = self._background
         return (base + self._weights.cosine * (known.vectors @ self._vector - mean) / spread).astype(np.float32)
 
     def _by_form(self, text: str, place: int) -> float:

@@ -1,7 +1,7 @@
 """A langchain-core retriever over both legs: filter first, then search by meaning and by word, then fuse.
 
-The filter (kind, language, validity) picks rows before any top-k is taken, so nothing allowed is crowded out by something that is not.
-Scores are fused after min–max scaling, which keeps how far apart candidates are; ranks would lose it.
+The filter picks rows before any top-k is taken, so nothing allowed is crowded out by something that is not. Scores are fused
+after min–max scaling, which keeps how far apart candidates are; ranks would lose it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 from pydantic import PrivateAttr
 
 from knowledge.embed import SentenceEmbedder
+from knowledge.filters import Columns, Filters
 from knowledge.index import KnowledgeIndex
+from knowledge.nearest import Nearest, best_rows
 from knowledge.sentences import detect_language
-from shopbot.types import Passage, ScoredPassage
+from shopbot.types import ScoredPassage
 
 CANDIDATES = 100
 """Rows that each leg hands to the fusion."""
@@ -29,8 +31,8 @@ CANDIDATES = 100
 BEST_SENTENCE = 0.7
 """The share of a passage's best sentence in its cosine; the rest is that of the whole passage."""
 
-EXACT_ROWS = 20_000
-"""Up to this many allowed rows are searched exactly, by a matrix product; above, Chroma's graph proposes the candidates."""
+BY_WORDS = 3 * CANDIDATES
+"""Rows that the words of whole passages choose; those of their best sentences then choose among them."""
 
 DENSE_STANDING = 0.65
 """The share of meaning in how far a passage stands out; the rest is that of words."""
@@ -74,13 +76,15 @@ class ShopRetriever(BaseRetriever):
 
     _index: KnowledgeIndex = PrivateAttr()
     _embedder: SentenceEmbedder = PrivateAttr()
-    _columns: _Columns = PrivateAttr()
+    _columns: Columns = PrivateAttr()
+    _near: Nearest = PrivateAttr()
 
     def __init__(self, index: KnowledgeIndex, embedder: SentenceEmbedder, **fields: Any) -> None:
         super().__init__(**fields)
         self._index = index
         self._embedder = embedder
-        self._columns = _Columns(list(index.passages.values()))
+        self._columns = Columns(list(index.passages.values()))
+        self._near = Nearest(index.table.passages, index.nearest)
 
     @property
     def index(self) -> KnowledgeIndex:
@@ -100,18 +104,17 @@ class ShopRetriever(BaseRetriever):
         question: str,
         *,
         language: str | None = None,
-        kind: str | None = None,
-        today: date | None = None,
         k: int = 8,
         query_vector: NDArray[np.float32] | None = None,
+        **filters: Unpack[Filters],
     ) -> list[ScoredPassage]:
-        """The `k` best passages that may be shown: of `kind`, valid on `today`, in `language` where the shop has it in that language.
+        """The `k` best passages that may be shown: as the filters ask, in `language` where the shop has that kind of passage in it.
 
-        `language` None is the question's own. `today` None leaves validity aside. `query_vector` (dimension,) saves encoding.
+        `language` None is the question's own. `query_vector` (dimension,) saves encoding.
         """
         if k < 1:
             return []
-        found = self.candidates(question, language=language, kind=kind, today=today, query_vector=query_vector)
+        found = self.candidates(question, language=language, query_vector=query_vector, **filters)
         score = found.scores(found.share)
         best = np.argsort(-score, kind="stable")[:k]
         top = found.lexical.max(initial=0.0)
@@ -129,25 +132,31 @@ class ShopRetriever(BaseRetriever):
         question: str,
         *,
         language: str | None = None,
-        kind: str | None = None,
-        today: date | None = None,
         query_vector: NDArray[np.float32] | None = None,
+        **filters: Unpack[Filters],
     ) -> Candidates:
         """The best rows of either leg with the scores of both, before they are fused; arguments as in `search`."""
         language = language or detect_language(question)
-        allowed = self._columns.allowed(language, kind, today)
+        allowed = self._columns.allowed(language, filters)
         if not len(allowed):
             none = np.empty(0, dtype=np.float32)
             return Candidates(allowed, none, none, 0.0)
         reads = self._index.reads(language) and self._index.reads(detect_language(question))
         question = self.spelled(question)
-        lexical = self._lexical(question)
-        rows = _best(lexical, allowed, CANDIDATES)
-        if not reads:
-            return Candidates(rows, np.zeros(len(rows), dtype=np.float32), lexical[rows], 0.0)
-        vector = query_vector if query_vector is not None else self.encode([question])[0]
-        rows = np.union1d(rows, self._nearest(vector, allowed))
-        return Candidates(rows, self._dense(rows, vector), lexical[rows], self._index.dense_share(language))
+        whole = self._index.lexical.shares(question)
+        rows = best_rows(whole, allowed, BY_WORDS)
+        near, vector = np.empty(0, dtype=np.intp), query_vector
+        if reads:
+            vector = vector if vector is not None else self.encode([question])[0]
+            near = self._near.rows(vector, allowed, CANDIDATES)
+            rows = np.union1d(rows, near)
+        lexical = self._lexical(question, whole, rows)
+        by_words = best_rows(lexical, np.arange(len(rows)), CANDIDATES)
+        kept = np.union1d(by_words, np.searchsorted(rows, near))
+        rows, lexical = rows[kept], lexical[kept]
+        if vector is None or not reads:
+            return Candidates(rows, np.zeros(len(rows), dtype=np.float32), lexical, 0.0)
+        return Candidates(rows, self._dense(rows, vector), lexical, self._index.dense_share(language))
 
     def standing_out(
         self, question: str, *, kind: str, language: str, query_vector: NDArray[np.float32] | None, k: int = 4
@@ -158,7 +167,7 @@ class ShopRetriever(BaseRetriever):
         questions: "parasol" is not much like a patio umbrella, but more than like anything else in the shop.
         `query_vector` (dimension,), or None where the embedder cannot read the question.
         """
-        rows = self._columns.allowed(language, kind, None)
+        rows = self._columns.allowed(language, Filters(kind=kind))
         if len(rows) < 2:
             return []
         score = _standing(self._index.lexical.shares(self.spelled(question))[rows])
@@ -173,12 +182,14 @@ class ShopRetriever(BaseRetriever):
         least = max(least, NEAR_THE_BEST * float(score[best[0]]))
         return [ScoredPassage(self._columns.passages[rows[at]], float(score[at])) for at in best if score[at] >= least]
 
-    def _lexical(self, question: str) -> NDArray[np.float32]:
-        """How much of the question each passage covers, shape (n,): the mean of the whole passage and its best sentence."""
+    def _lexical(self, question: str, whole: NDArray[np.float32], rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """How much of the question some passages cover, shape (len(rows),): the mean of the passage and its best sentence.
+
+        `whole` has the share of every passage, shape (n,).
+        """
         index = self._index
-        sentences = index.sentence_lexical.shares(question)
-        best = np.maximum.reduceat(sentences, index.table.offsets[:-1])
-        return ((index.lexical.shares(question) + best) / 2).astype(np.float32)
+        best = index.table.best_sentences(rows, lambda sentences: index.shares(question, sentences))
+        return ((whole[rows] + best) / 2).astype(np.float32)
 
     def _dense(self, rows: NDArray[np.intp], vector: NDArray[np.float32]) -> NDArray[np.float32]:
         """Cosine of some passages: mostly that of their best sentence, since one sentence answers and the rest blurs it."""
@@ -186,59 +197,10 @@ class ShopRetriever(BaseRetriever):
         best = table.best_sentences(rows, lambda sentences: table.sentences[sentences] @ vector)
         return (BEST_SENTENCE * best + (1 - BEST_SENTENCE) * (table.passages[rows] @ vector)).astype(np.float32)
 
-    def _nearest(self, vector: NDArray[np.float32], allowed: NDArray[np.intp]) -> NDArray[np.intp]:
-        total = len(self._columns.passages)
-        if len(allowed) > EXACT_ROWS:
-            wanted = int(CANDIDATES * 1.5 * total / len(allowed))
-            found = self._index.nearest(vector, wanted)
-            found = found[np.isin(found, allowed, assume_unique=True)]
-            if len(found) >= CANDIDATES:
-                return found[:CANDIDATES]
-        if len(allowed) * 4 > total:  # one product over all rows is cheaper than gathering a quarter of them
-            return _best(self._index.table.passages @ vector, allowed, CANDIDATES)
-        return allowed[_best(self._index.table.passages[allowed] @ vector, np.arange(len(allowed)), CANDIDATES)]
-
     def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
         del run_manager
         found = self.search(query, language=self.language, kind=self.kind, today=self.today, k=self.k)
         return [_document(each) for each in found]
-
-
-class _Columns:
-    """The fields that filters ask for, as arrays: row i is passage i."""
-
-    def __init__(self, passages: list[Passage]) -> None:
-        self.passages = passages
-        self._kind = np.array([passage.kind for passage in passages], dtype=np.str_)
-        self._language = np.array([passage.language for passage in passages], dtype=np.str_)
-        self._from = np.array([(each.valid_from or date.min).toordinal() for each in passages], dtype=np.int32)
-        self._until = np.array([(each.valid_until or date.max).toordinal() for each in passages], dtype=np.int32)
-
-    def allowed(self, language: str, kind: str | None, today: date | None) -> NDArray[np.intp]:
-        """Rows that a question may be answered from, ascending."""
-        mask = np.ones(len(self.passages), dtype=bool)
-        if kind is not None:
-            mask &= self._kind == kind
-        if today is not None:
-            day = today.toordinal()
-            mask &= (self._from <= day) & (day <= self._until)
-        return np.flatnonzero(mask & self._in_language(language, mask))
-
-    def _in_language(self, language: str, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Rows in the language or in none; every row of a kind that has nothing in that language."""
-        fits = (self._language == language) | (self._language == "")
-        for kind in np.unique(self._kind[mask]):
-            of_kind = self._kind == kind
-            if not (fits & mask & of_kind).any():
-                fits |= of_kind
-        return fits
-
-
-def _best(scores: NDArray[np.float32], rows: NDArray[np.intp], count: int) -> NDArray[np.intp]:
-    """The `count` of `rows` with the highest scores, in no order."""
-    if len(rows) <= count:
-        return rows
-    return rows[np.argpartition(-scores[rows], count)[:count]]
 
 
 def _min_max(scores: NDArray[np.float32]) -> NDArray[np.float32]:

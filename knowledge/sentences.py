@@ -54,44 +54,55 @@ def detect_language(text: str) -> str:
 
 def sentences(text: str) -> list[str]:
     """The sentences of a passage, in order; paragraphs are parted by an empty line, items of a list stand on lines."""
-    found: list[str] = []
+    return [joined(pieces) for pieces in sentence_pieces(text)]
+
+
+def sentence_pieces(text: str) -> list[list[str]]:
+    """The sentences of a passage as the pieces that they are joined of, each as it stands in the text.
+
+    One piece is the rule; the line that leads into a list and items of it are several.
+    """
+    found: list[list[str]] = []
     for paragraph in re.split(r"\n\s*\n", text):
         found += _of_paragraph([line for line in paragraph.split("\n") if line.strip()])
     return found
 
 
-def _of_paragraph(lines: list[str]) -> Iterator[str]:
-    """Running text and lists in turn; the last sentence before a list leads into it if it ends in a colon."""
-    before: list[str] = []
-    for is_list, group in itertools.groupby(lines, key=lambda line: _ITEM.match(line) is not None):
-        if not is_list:
-            yield from before
-            before = [sentence for line in group for sentence in split_running(line)]
-            continue
-        lead_in = before.pop() if before and _LEAD_IN.search(before[-1]) else ""
-        yield from before
-        before = []
-        yield from _of_list(lead_in, [_ITEM.sub(r"\1", line).strip() for line in group])
-    yield from before
-
-
-def _of_list(lead_in: str, items: list[str]) -> Iterator[str]:
-    whole = sum(map(word_count, items)) + word_count(lead_in)
-    if lead_in and whole <= SHORT_LIST_WORDS:
-        yield _joined(lead_in, items)
-        return
-    for item in items:
-        first, *others = split_running(item) or [item]
-        yield _joined(lead_in, [first]) if lead_in else first
-        yield from others
-
-
-def _joined(lead_in: str, items: list[str]) -> str:
-    """A text such as "Lead-in: one; two; three." in the punctuation of its language."""
+def joined(pieces: list[str]) -> str:
+    """A text such as "Lead-in: one; two; three." in the punctuation of its language; one piece as it is."""
+    lead_in, *items = pieces
+    if not items:
+        return lead_in
     chinese = cjk_share(lead_in + items[0]) >= 0.5
     space, comma = ("", "；") if chinese else (" ", "; ")
     inner = [item.rstrip(".;,。；，") for item in items[:-1]]
     return lead_in.rstrip() + space + comma.join([*inner, items[-1]])
+
+
+def _of_paragraph(lines: list[str]) -> Iterator[list[str]]:
+    """Running text and lists in turn; the last sentence before a list leads into it if it ends in a colon."""
+    before: list[str] = []
+    for is_list, group in itertools.groupby(lines, key=lambda line: _ITEM.match(line) is not None):
+        if not is_list:
+            yield from ([sentence] for sentence in before)
+            before = [sentence for line in group for sentence in split_running(line)]
+            continue
+        lead_in = before.pop() if before and _LEAD_IN.search(before[-1]) else ""
+        yield from ([sentence] for sentence in before)
+        before = []
+        yield from _of_list(lead_in, [_ITEM.sub(r"\1", line).strip() for line in group])
+    yield from ([sentence] for sentence in before)
+
+
+def _of_list(lead_in: str, items: list[str]) -> Iterator[list[str]]:
+    whole = sum(map(word_count, items)) + word_count(lead_in)
+    if lead_in and whole <= SHORT_LIST_WORDS:
+        yield [lead_in, *items]
+        return
+    for item in items:
+        first, *others = split_running(item) or [item]
+        yield [lead_in, first] if lead_in else [first]
+        yield from ([sentence] for sentence in others)
 
 
 def split_running(text: str) -> list[str]:

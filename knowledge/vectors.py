@@ -1,7 +1,7 @@
 """The arrays of one index version: a vector for each passage, and one for each sentence of each passage.
 
 They lie beside Chroma as plain .npy files, so that exact search under any filter is one matrix product and reading the sentences of
-a passage encodes nothing.
+a passage encodes nothing. A passage goes through the model once: its sentences are pooled from its tokens.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from knowledge.embed import SentenceEmbedder
-from knowledge.sentences import sentences
+from knowledge.embed import SentenceEmbedder, Spans
+from knowledge.postings import flat_rows
+from knowledge.sentences import joined, sentence_pieces
 from shopbot.types import Passage
 
 Progress = Callable[[str, int, int], None]
@@ -29,21 +30,54 @@ def passage_text(passage: Passage) -> str:
     return f"{passage.title}\n{passage.text}" if passage.title else passage.text
 
 
-def encode_sentences(
-    titles: Sequence[str],
-    texts: Sequence[str],
-    embedder: SentenceEmbedder,
-    progress: Callable[[int, int], None] | None = None,
-) -> NDArray[np.float32]:
-    """Vectors of sentences, shape (n, dimension), of length 1: the middle between the sentence alone and under its title.
+PASSAGE_SHARE = 0.3
+"""How much of the passage is taken out of a sentence read within it: what is left says more of what is special about it."""
 
-    Under its title a sentence says what it is about, alone what is special about it; on questions of shoppers the middle
-    found more than either.
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Vectors of passages, shape (n, dimension), and of their sentences, shape (m, dimension), all of length 1.
+
+    `texts` holds the sentences, a list for each passage.
     """
-    titled = [f"{title}: {text}" if title else text for title, text in zip(titles, texts, strict=True)]
-    both = embedder.embed_array([*texts, *titled], progress=progress)
-    vectors = both[: len(texts)] + both[len(texts) :]
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+
+    passages: NDArray[np.float32]
+    texts: list[list[str]]
+    sentences: NDArray[np.float32]
+
+
+def encode(passages: Sequence[Passage], embedder: SentenceEmbedder, progress: Progress | None = None) -> Encoded:
+    """Passages and their sentences, from one pass through the model.
+
+    A sentence that the model does not read so, in a passage that is too long for it or with pooling of another kind, is encoded
+    by itself, under its title.
+    """
+    pieces = [sentence_pieces(passage.text) or [[passage.text]] for passage in passages]
+    whole = [passage_text(passage) for passage in passages]
+    spans = [
+        [_spans(own, text, len(text) - len(passage.text)) for own in spoken]
+        for passage, text, spoken in zip(passages, whole, pieces, strict=True)
+    ]
+    vectors, inner = embedder.embed_parts(whole, spans, _stage(progress, "passages"))
+    texts = [[joined(own) for own in spoken] for spoken in pieces]
+    of = np.repeat(np.arange(len(passages)), [len(own) for own in texts])
+    alone = np.flatnonzero(~inner.any(axis=1))
+    several = np.array([len(own) > 1 for own in texts], dtype=np.float32)
+    inner -= PASSAGE_SHARE * several[of, None] * vectors[of]
+    flat = list(itertools.chain.from_iterable(texts))
+    if len(alone):
+        titles = [passages[row].title for row in of[alone].tolist()]
+        titled = [
+            f"{title}: {flat[row]}" if title else flat[row] for title, row in zip(titles, alone.tolist(), strict=True)
+        ]
+        inner[alone] = embedder.embed_array(titled, progress=_stage(progress, "sentences"))
+    return Encoded(vectors, texts, inner / np.maximum(np.linalg.norm(inner, axis=1, keepdims=True), 1e-9))
+
+
+def _spans(pieces: Sequence[str], text: str, start: int) -> Spans:
+    """Where the pieces of a sentence stand, from `start` on: a passage is no longer than a page, and a repeated sentence means the same."""
+    places = [(text.find(piece, start), len(piece)) for piece in pieces]
+    return [(place, place + length) for place, length in places if place >= 0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +130,7 @@ class VectorTable:
             return np.empty(0, dtype=np.float32)
         lengths = self.offsets[rows + 1] - self.offsets[rows]
         starts = np.cumsum(lengths) - lengths
-        flat = np.arange(lengths.sum()) + np.repeat(self.offsets[rows] - starts, lengths)
-        return np.maximum.reduceat(scores(flat), starts)
+        return np.maximum.reduceat(scores(flat_rows(self.offsets, rows)), starts)
 
     def background(self) -> tuple[float, float]:
         """Mean and spread of the cosine between unrelated sentences: what a cosine of this model has to be held against."""
@@ -115,7 +148,7 @@ class VectorTable:
                 file.flush()
                 os.fsync(file.fileno())
         with (folder / "sentences.json").open("w", encoding="utf-8") as file:
-            json.dump(list(zip(self.rows, self.texts, strict=True)), file, ensure_ascii=False)
+            file.write(json.dumps(list(zip(self.rows, self.texts, strict=True)), ensure_ascii=False))
             file.flush()
             os.fsync(file.fileno())
 
@@ -131,42 +164,32 @@ class VectorTable:
         )
 
     @classmethod
-    def compute(
-        cls,
-        passages: Sequence[Passage],
-        embedder: SentenceEmbedder,
-        old: VectorTable | None = None,
-        progress: Progress | None = None,
+    def of(
+        cls, passages: Sequence[Passage], embedder: SentenceEmbedder, progress: Progress | None = None
     ) -> VectorTable:
-        """Encode `passages` and their sentences; what `old` holds under the same id is taken over."""
-        known = old.rows if old is not None else {}
-        new = [passage for passage in passages if passage.id not in known]
-        texts = {passage.id: sentences(passage.text) or [passage.text] for passage in new}
-        fresh = cls(
-            [passage.id for passage in new],
-            embedder.embed_array([passage_text(each) for each in new], progress=_stage(progress, "passages")),
-            list(texts.values()),
-            encode_sentences(
-                [each.title for each in new for _ in texts[each.id]],
-                [text for each in new for text in texts[each.id]],
-                embedder,
-                _stage(progress, "sentences"),
-            ),
-        )
-        return fresh if old is None or not known else cls._merged([each.id for each in passages], old, fresh)
+        """Encode passages and their sentences."""
+        encoded = encode(passages, embedder, progress)
+        return cls([passage.id for passage in passages], encoded.passages, encoded.texts, encoded.sentences)
 
-    @classmethod
-    def _merged(cls, ids: list[str], old: VectorTable, fresh: VectorTable) -> VectorTable:
-        tables = [fresh if identity in fresh.rows else old for identity in ids]
-        parts = [table.sentences_of(identity) for table, identity in zip(tables, ids, strict=True)]
-        dimension = old.passages.shape[1]
-        passages = [table.passages[table.rows[identity]] for table, identity in zip(tables, ids, strict=True)]
-        return cls(
-            ids,
-            np.array(passages, dtype=np.float32).reshape(-1, dimension),
-            [part.texts for part in parts],
-            np.concatenate([np.empty((0, dimension), dtype=np.float32), *(part.vectors for part in parts)]),
+    def merged(self, other: VectorTable, order: NDArray[np.intp]) -> VectorTable:
+        """The passages of `order`: row i is row i of this table, or, counting on from its last, of `other`."""
+        ids, texts = [*self.rows, *other.rows], [*self.texts, *other.texts]
+        offsets = np.concatenate([self.offsets, other.offsets[1:] + self.offsets[-1]])
+        return VectorTable(
+            [ids[row] for row in order.tolist()],
+            _gathered(self.passages, other.passages, order),
+            [texts[row] for row in order.tolist()],
+            _gathered(self.sentences, other.sentences, flat_rows(offsets, order)),
         )
+
+
+def _gathered(first: NDArray[np.float32], second: NDArray[np.float32], order: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Rows of the two matrices one after the other, without holding both at once."""
+    found = np.empty((len(order), first.shape[1]), dtype=np.float32)
+    of_first = order < len(first)
+    found[of_first] = first[order[of_first]]
+    found[~of_first] = second[order[~of_first] - len(first)]
+    return found
 
 
 def _load(path: Path) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from shopbot.cli_index import index_app
 from shopbot.cli_shopper import shopper_app
 from shopbot.errors import ShopbotError, StoreError, UsageError
 from shopbot.terminal import (
@@ -47,6 +48,7 @@ app = typer.Typer(
 model_app = typer.Typer(help="Dialogue models: fetch their weights, serve them with vLLM.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
 app.add_typer(shopper_app, name="shopper")
+app.add_typer(index_app, name="index")
 
 PlannerOption = Annotated[
     Literal["head", "model"],

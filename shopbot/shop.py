@@ -4,8 +4,7 @@
         bot = shop.bot()
         answer = await bot.reply("How long do refunds take?", shopper=Shopper())
 
-What a shop is stands in its `shop.toml`. Its folder is only read; the index, the sessions and what else is derived lie
-under `home` (by default `~/.cache/shopbot`).
+What a shop is stands in its `shop.toml`. Its folder is only read; what is derived lies in `home` (`~/.cache/shopbot`).
 """
 
 from __future__ import annotations
@@ -157,12 +156,12 @@ class Shop:
     def index(self) -> KnowledgeIndex:
         """The knowledge index, brought up to date with the shop's documents.
 
-        Where that fails (a full disk, another process at it), what served before serves on, told of in `problems`.
+        Where that fails (a full disk, another process at it) or a rollback holds them back, what served before serves on, told of in `problems`.
         """
         from knowledge import KnowledgeIndex
 
         try:
-            return self.ingest()
+            return self.ingest(on_purpose=False)
         except StoreError as error:
             try:
                 index = KnowledgeIndex.open(self.home / "index", self.embedder)
@@ -171,14 +170,17 @@ class Shop:
             self.problems.append(str(error))
             return index
 
-    def ingest(self) -> KnowledgeIndex:
+    def ingest(self, *, on_purpose: bool = True) -> KnowledgeIndex:
         """Bring the knowledge index up to date and open it; a second time changes nothing.
 
-        Raises StoreError where it cannot be written; then what served before still serves.
+        Raises StoreError where it cannot be written or, unless done `on_purpose`, a rollback holds; then what served before still serves.
         """
-        from knowledge import KnowledgeIndex
+        from knowledge import KnowledgeIndex, versions
+        from knowledge.index import content_hash
 
-        return KnowledgeIndex.build(self.home / "index", self.passages(), self.embedder, self.progress)
+        folder, passages = self.home / "index", self.passages()
+        versions.check_hold(folder, content_hash(passages), lift=on_purpose)
+        return KnowledgeIndex.build(folder, passages, self.embedder, self.progress)
 
     @cached_property
     def store(self) -> Store:
@@ -233,9 +235,8 @@ class Shop:
         """Everything that is written down: policies and products. Unreadable documents are told of in `problems`."""
         from knowledge import product_passages, read_documents
 
-        paths = [(self.folder / name).resolve() for name in self.config.parts.policies]
         passages: list[Passage] = []
-        for path in paths:
+        for path in [(self.folder / name).resolve() for name in self.config.parts.policies]:
             read = read_documents([path], self.folder if path.is_relative_to(self.folder) else path.parent)
             passages.extend(read.passages)
             self.problems.extend(problem for problem in read.problems if problem not in self.problems)

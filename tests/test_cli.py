@@ -58,6 +58,7 @@ def test_the_commands_are_those_that_the_readme_tells_of() -> None:
         *("shopbot", "shopbot chat", "shopbot ask", "shopbot ingest", "shopbot desk", "shopbot doctor"),
         *("shopbot model", "shopbot model fetch", "shopbot model serve"),
         *("shopbot shopper", "shopbot shopper export", "shopbot shopper erase", "shopbot shopper retain"),
+        *("shopbot index", "shopbot index list", "shopbot index rollback", "shopbot index prune"),
     ]
 
 

@@ -97,7 +97,7 @@ def test_a_long_list_says_what_leads_into_it_in_each_part(tmp_path: Path) -> Non
 
 def test_folders_are_read_to_the_bottom_without_hidden_and_other_files(tmp_path: Path) -> None:
     root = tmp_path / ".hidden" / "docs"
-    for name in ("b.md", "a.md", "deep/er/c.TXT", ".git/d.md", "deep/.e.md", "photo.jpg", "data.csv"):
+    for name in ("b.md", "a.md", "deep/er/c.TXT", ".git/d.md", "deep/.e.md", "photo.jpg", "data.xlsx"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text("Words of it.")
     found = read_documents([root], root)

@@ -30,8 +30,53 @@ LONG = "The warranty covers faults of material and workmanship for two years. " 
 
 
 @pytest.fixture(scope="module")
+def minilm() -> SentenceEmbedder:
+    """In float32, whatever the processor has, so that numbers can be compared exactly."""
+    return SentenceEmbedder(precision="float32")
+
+
+@pytest.fixture(scope="module")
 def vectors(minilm: SentenceEmbedder) -> NDArray[np.float32]:
     return minilm.embed_array(TEXTS)
+
+
+def test_bfloat16_gives_nearly_the_same_vectors(vectors: NDArray[np.float32]) -> None:
+    halved = SentenceEmbedder(precision="bfloat16")
+    again = halved.embed_array(TEXTS)
+    assert again.dtype == np.float32
+    assert (again * vectors).sum(axis=1).min() > 0.999
+    assert SentenceEmbedder().precision in ("float32", "bfloat16")
+
+
+# ---------------------------------------------------------------- parts of texts
+
+
+def test_a_part_is_the_mean_of_its_tokens_within_the_text(minilm: SentenceEmbedder) -> None:
+    text = "Refunds take five days. The kettle boils."
+    whole, parts = minilm.embed_parts([text], [[[(0, 23)], [(24, 41)], [(0, 23), (24, 41)]]])
+    tokens = minilm._model(minilm._model.preprocess([text]))["token_embeddings"][0].detach().numpy()
+    expected = tokens[1:7].mean(axis=0)  # ref ##unds take five days . behind the token that begins every text
+    np.testing.assert_allclose(parts[0], expected / np.linalg.norm(expected), atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(parts, axis=1), 1.0, atol=1e-5)
+    np.testing.assert_allclose(whole, minilm.embed_array([text]), atol=1e-6)
+    both = minilm.embed_array(["the refund of money", "boiling water"], query=True)
+    assert (parts[0] @ both[0] > parts[1] @ both[0]) and (parts[1] @ both[1] > parts[0] @ both[1])
+
+
+def test_parts_keep_their_rows_in_any_batch(minilm: SentenceEmbedder) -> None:
+    texts = [f"{'word ' * (place % 7)}number {place}" for place in range(10)]
+    spans = [[[(0, len(text))]] * (place % 3) for place, text in enumerate(texts)]
+    _, parts = minilm.embed_parts(texts, spans)
+    alone = [minilm.embed_parts([text], [own])[1] for text, own in zip(texts, spans, strict=True)]
+    np.testing.assert_allclose(parts, np.concatenate(alone), atol=2e-5)
+
+
+def test_what_the_model_does_not_read_or_pool_has_no_vector(minilm: SentenceEmbedder, tmp_path: Path) -> None:
+    end = len(LONG)
+    _, parts = minilm.embed_parts([LONG], [[[(0, 20)], [(end - 20, end)], []]])
+    assert [bool(row.any()) for row in parts] == [True, False, False]
+    _, none = small_embedder(tmp_path / "static").embed_parts(["a text"], [[[(0, 6)]]])
+    assert not none.any()
 
 
 def test_one_float32_vector_of_length_one_for_each_text(minilm: SentenceEmbedder, vectors: NDArray[np.float32]) -> None:

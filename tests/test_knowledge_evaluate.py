@@ -151,7 +151,7 @@ def test_a_whole_id_wins_over_the_end_of_another(tmp_path: Path, sources: list[s
         (line(question=None), 'no "question"'),
         (line(relevant=[]), 'no "relevant"'),
         (line(relevant="returns"), 'no "relevant"'),
-        (line(relevant=[3]), 'no "relevant"'),
+        (line(relevant=[3.5]), 'no "relevant"'),
         (line(relevant=["faq"]), "'faq' may be en/faq.md or zh/faq.md; write more of the path"),
         (line(), "the id 'q' stands on a line above"),
     ],
@@ -162,6 +162,38 @@ def test_a_line_that_cannot_be_used_is_named_and_left_out(tmp_path: Path, bad: s
     assert [question.id for question in read.questions] == ["q", "last"]
     assert len(read.problems) == 1
     assert read.problems[0].startswith(f"{path}:3: {said}")
+
+
+@pytest.mark.parametrize(
+    ("named", "document"),
+    [
+        ("AB-1", "product:AB-1"),
+        ("product:AB-1", "product:AB-1"),
+        ("a/5", "product:a/5"),
+        ("refund", "help/faq.jsonl#refund"),
+        ("faq.jsonl#refund", "help/faq.jsonl#refund"),
+        ("faq#refund", "help/faq.jsonl#refund"),
+        (7, "help/faq.jsonl#7"),
+        ("faq#5", "help/faq.jsonl#5"),
+        ("times.csv:5", "help/times.csv:5"),
+    ],
+)
+def test_a_row_of_a_table_is_named_by_its_own_id(tmp_path: Path, named: str | int, document: str) -> None:
+    rows = [
+        "product:AB-1",
+        "product:5",
+        "product:a/5",
+        "help/times.csv:5",
+        *(f"help/faq.jsonl#{n}" for n in ("refund", 5, 7)),
+    ]
+    read = read_questions(written(tmp_path / "q.jsonl", line(relevant=[named])), rows)
+    assert read.problems == []
+    assert [(each.relevant, each.unknown) for each in read.questions] == [((document,), ())]
+
+
+def test_an_id_of_rows_in_two_places_must_be_said_in_full(tmp_path: Path) -> None:
+    read = read_questions(written(tmp_path / "q.jsonl", line(relevant=["5"])), ["product:5", "faq.jsonl#5"])
+    assert read.problems == [f"{tmp_path / 'q.jsonl'}:1: '5' may be faq.jsonl#5 or product:5; write more of the path"]
 
 
 # ---------------------------------------------------------------- asking and learning

@@ -16,7 +16,7 @@ class Counting(SentenceEmbedder):
     """The real embedder; `encoded` holds what it was given."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(precision="float32")
         self.encoded: list[str] = []
 
     def embed_array(self, texts: Sequence[str], query: bool = False, progress: Any = None) -> Any:

@@ -144,7 +144,7 @@ class ShopRetriever(BaseRetriever):
         reads = self._index.reads(language) and self._index.reads(detect_language(question))
         question = self.spelled(question)
         whole = self._index.lexical.shares(question)
-        rows = best_rows(whole, allowed, BY_WORDS)
+        rows = _best_by_words(whole, allowed)
         near, vector = np.empty(0, dtype=np.intp), query_vector
         if reads:
             vector = vector if vector is not None else self.encode([question])[0]
@@ -201,6 +201,15 @@ class ShopRetriever(BaseRetriever):
         del run_manager
         found = self.search(query, language=self.language, kind=self.kind, today=self.today, k=self.k)
         return [_document(each) for each in found]
+
+
+def _best_by_words(shares: NDArray[np.float32], allowed: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The rows that share most with the question; of a large index only such as share anything: zeros are slow to select from."""
+    if len(allowed) <= BY_WORDS:
+        return allowed
+    own = shares if len(allowed) == len(shares) else shares[allowed]
+    sharing = allowed[own > 0]
+    return best_rows(shares, sharing, BY_WORDS)
 
 
 def _min_max(scores: NDArray[np.float32]) -> NDArray[np.float32]:

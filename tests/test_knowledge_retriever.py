@@ -171,7 +171,7 @@ def test_one_valid_passage_is_found_among_many_that_lapsed(
 def test_the_graph_of_chroma_gives_what_exact_search_gives(many: ShopRetriever, question: str) -> None:
     exact = many.search(question, language="en", k=5)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nearest_module, "EXACT_ROWS", 0)
+        patch.setattr(nearest_module, "LARGE", 0)
         by_graph = many.search(question, language="en", k=5)
     assert [each.passage.id for each in by_graph] == [each.passage.id for each in exact]
 

@@ -239,6 +239,8 @@ class Draft:
     answered: bool = True
     fixed: bool = False
     """True for lines that no model may word again: small talk, refusals, questions back to the shopper."""
+    spare: tuple[str, ...] = ()
+    """Those of the sentences that can go where several drafts must share one answer, the least worth first."""
 
     @property
     def text(self) -> str:

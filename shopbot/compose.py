@@ -187,13 +187,26 @@ def combine(drafts: Sequence[Draft], phrases: Phrases) -> Draft:
         and _may_offer(answering)
     ):
         sentences.append(phrases.line("offer_person"))
-    citations = {(cite.source, cite.title): cite for draft in answering for cite in draft.citations}
+    citations = _cited_once([cite for draft in answering for cite in draft.citations])
     return Draft(
         tuple(sentences),
-        tuple(citations.values()),
+        citations,
         answered=any(draft.answered for draft in drafts),
         fixed=all(draft.fixed for draft in answering),
     )
+
+
+def _cited_once(citations: Sequence[Citation]) -> tuple[Citation, ...]:
+    """Each source once, with all that was cited of it: a product's row and its description are two texts of one source."""
+    once: dict[tuple[str, str], Citation] = {}
+    for cite in citations:
+        key = (cite.source, cite.title)
+        before = once.get(key)
+        if before is None:
+            once[key] = cite
+        elif cite.text not in before.text:
+            once[key] = replace(before, text=f"{before.text}\n{cite.text}")
+    return tuple(once.values())
 
 
 def _silent_ones(drafts: Sequence[Draft]) -> list[Draft]:

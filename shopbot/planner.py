@@ -294,8 +294,10 @@ class HeadPlanner:
                 return
         yield Call("search_products", self._request(question, query, turn), question)
         told = turn.last_answered and not (query.aspect or "").startswith("attribute")
-        if not told and len(sources) == 1 and not reads:
-            yield Lookup(question, kind="product", sources=sources)
+        more = bool(query.unknown or query.terms or query.words)
+        found = sources if not told else _found_alone(turn) if more else ()
+        if len(found) == 1 and not (reads and found == sources):
+            yield Lookup(question, kind="product", sources=found)
         if not any(draft.answered for draft in turn.drafts):
             yield Lookup(question)
 
@@ -337,6 +339,15 @@ class HeadPlanner:
         of_things = bool(query.products) or not question.guess.intent.startswith("policy_")
         if not turn.last_answered and names_things(query) and of_things:
             yield Call("search_products", {"request": question.text}, question)
+
+
+def _found_alone(turn: LiveTurn) -> tuple[str, ...]:
+    """The source of the one product that the last search found: its description may tell what its row does not."""
+    call = turn.calls[-1] if turn.calls else None
+    products = call.result.get("products", ()) if call is not None and call.status == "done" else ()
+    if len(products) != 1 or not (products[0]["description"] or products[0]["attributes"]):
+        return ()
+    return (f"product:{products[0]['product_id']}",)
 
 
 def _people(data: ShopData) -> dict[str, str]:

@@ -63,7 +63,7 @@ def weigh(
     `has_ordered_it`: an order of the shopper's holds what the question names; `told`: its words tell of an order.
     """
     shares = question.guess.families
-    product = shares.get("product", 0.0) - _HAD * bool(_HAS_IT.search(question.text))
+    product = shares.get("product", 0.0) - _HAD * has_it(question.text)
     if names_things(query):
         product += _NAMED
     elif query.alike or len(query.options) >= 2:
@@ -74,6 +74,11 @@ def weigh(
     own += _ORDERED * (has_ordered_it and not operates(query)) + _TOLD * told
     own *= _VISITOR_WEIGHT if is_visitor and query.products else 1.0
     return Chances(product, shares.get("policy", 0.0), own, shares.get("talk", 0.0))
+
+
+def has_it(text: str) -> bool:
+    """Whether the shopper says that they have a thing already, or have ordered it."""
+    return bool(_HAS_IT.search(text))
 
 
 def names_things(query: ProductQuery) -> bool:

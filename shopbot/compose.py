@@ -7,7 +7,7 @@ line); `combine` makes one answer of them, at most 3 sentences or 80 words, list
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from shopbot.compose_orders import compose_account, compose_order, compose_order
 from shopbot.compose_products import cite_product, compose_products
 from shopbot.phrases import Phrases
 from shopbot.types import Citation, Draft, Passage, Retrieved, ScoredSentence, ToolCall
-from shopbot.understand import CJK
+from shopbot.understand import CJK, count_words
 
 MOST_SENTENCES = 3
 MOST_WORDS = 80
@@ -227,36 +227,38 @@ def _within_measure(drafts: Sequence[Draft]) -> list[str]:
         return _cut(list(drafts[0].sentences))
     drafts = _without_spare(drafts)
     chosen: set[tuple[int, int]] = set()
+    said: set[str] = set()
     words = count = 0
     for place in range(max(len(draft.sentences) for draft in drafts)):
         for number, draft in enumerate(drafts):
             if place >= len(draft.sentences):
                 continue
             sentence = draft.sentences[place]
-            if not sentence.startswith("\n"):
+            if not sentence.startswith("\n") and sentence not in said:
                 words += count_words(sentence)
                 count += 1
                 if place and count > MOST_SENTENCES and words > MOST_WORDS:
                     continue
             chosen.add((number, place))
+            said.add(sentence)
     return list(dict.fromkeys(drafts[number].sentences[place] for number, place in sorted(chosen)))
 
 
 def _without_spare(drafts: Sequence[Draft]) -> list[Draft]:
-    """Drafts that fit one answer together, as far as leaving out what is spare makes them: the longest gives first."""
+    """Drafts that fit one answer together, as far as leaving out what is spare makes them: who has most of it gives first."""
     left = list(drafts)
-    while _exceeds([sentence for draft in left for sentence in draft.sentences]):
+    while _exceeds(dict.fromkeys(sentence for draft in left for sentence in draft.sentences)):
         giving = [place for place, draft in enumerate(left) if draft.spare]
         if not giving:
             break
-        longest = max(giving, key=lambda place: count_words(left[place].text))
-        draft = left[longest]
+        most = max(giving, key=lambda place: sum(map(count_words, left[place].spare)))
+        draft = left[most]
         kept = tuple(sentence for sentence in draft.sentences if sentence != draft.spare[0])
-        left[longest] = replace(draft, sentences=kept, spare=draft.spare[1:])
+        left[most] = replace(draft, sentences=kept, spare=draft.spare[1:])
     return left
 
 
-def _exceeds(sentences: Sequence[str]) -> bool:
+def _exceeds(sentences: Iterable[str]) -> bool:
     """Whether running text is longer than an answer may be."""
     running = [sentence for sentence in sentences if not sentence.startswith("\n")]
     return len(running) > MOST_SENTENCES and sum(map(count_words, running)) > MOST_WORDS
@@ -273,11 +275,6 @@ def _cut(sentences: list[str]) -> list[str]:
             break
         kept.append(sentence)
     return kept
-
-
-def count_words(text: str) -> int:
-    """Words of a text; one and a half Chinese characters count as one."""
-    return len(re.findall(r"[A-Za-z0-9£$€¥][^\s\u3400-\u9fff]*", text)) + round(len(CJK.findall(text)) / 1.5)
 
 
 def _whole(text: str) -> str:

@@ -101,7 +101,7 @@ class HeadPlanner:
     def _steps(self, question: Question, turn: LiveTurn) -> Iterator[Step]:
         query = self._catalog.parse(question.text, question.language)
         ids = self._ids(question.text)
-        holds = bool(not turn.shopper.is_visitor and self._orders_with(question.text, turn))
+        holds = bool(not turn.shopper.is_visitor and (self._just_named(turn) or self._orders_with(question, turn)))
         told = not turn.shopper.is_visitor and tells_of_order(question.text, holds)
         chances = weigh(question, query, holds, told, turn.shopper.is_visitor)
         if consent_to(question.text) != "other" and len(_UNIT.findall(question.text)) <= _BARE and not turn.drafts:
@@ -156,7 +156,7 @@ class HeadPlanner:
         if self._about_the_last_orders(question, turn) and (chances.own >= _CONTINUES or intent in _OF_AN_ORDER):
             return True
         if intent in ORDER_INTENTS | WRITE_INTENTS:
-            sure = question.guess.confidence >= 0.5
+            sure = question.guess.confidence >= 0.5 or (chances.is_own and tells_of_order(text, holds=True))
             return sure or bool(_OWN.search(text) or ("order_id" in turn.state and POINTING.search(text)))
         return chances.is_own
 
@@ -218,7 +218,11 @@ class HeadPlanner:
     def _choice(self, question: Question, turn: LiveTurn) -> Choice:
         """The orders that may be meant: by the words of the question, then by what its intent makes likely."""
         orders = self._data.orders_of(turn.shopper.id or "")
-        choice = choose(orders, question.text, self._today() if self._today is not None else None, self._catalog)
+        today = self._today() if self._today is not None else None
+        choice = choose(orders, question.text, today, self._catalog)
+        if "things" not in choice.evidence and (alike := self._orders_with(question, turn)):
+            choice = choose(alike, question.text, today, self._catalog)
+            choice = Choice(choice.orders, ("things", *choice.evidence))
         if not {"things", "latest", "first", "days"} & set(choice.evidence) and self._names_unheld(question):
             return Choice(tuple(orders))  # none of them holds what is named: only the shopper knows which is meant
         intent, left = question.guess.intent, choice.orders
@@ -269,8 +273,11 @@ class HeadPlanner:
             case _:
                 return {"order_ids": [order.id for order in choice.orders]}
 
-    def _orders_with(self, text: str, turn: LiveTurn) -> list[Order]:
-        return orders_matching(self._data.orders_of(turn.shopper.id or ""), text, self._catalog)
+    def _orders_with(self, question: Question, turn: LiveTurn) -> list[Order]:
+        """The shopper's orders that hold what the question names, else those with a product that it resembles."""
+        orders = self._data.orders_of(turn.shopper.id or "")
+        alike = [order for order in orders if any(item.product_id in question.like for item in order.items)]
+        return orders_matching(orders, question.text, self._catalog) or alike
 
     def _with_status(self, question: Question, order: Order) -> str:
         """The rule for an order of this status: what may be done to a pending one, or to a delivered one."""

@@ -14,13 +14,14 @@ import pytest
 
 from shopbot import Shop
 from shopbot.bot import ShopBot
-from shopbot.compose import MOST_SENTENCES, MOST_WORDS, count_words
+from shopbot.compose import MOST_SENTENCES, MOST_WORDS
 from shopbot.compose_orders import compose_order
 from shopbot.grounding import Gate, facts_missing
 from shopbot.phrases import Phrases
 from shopbot.reads import order_view
 from shopbot.store import Store
 from shopbot.types import Finished, Shopper, ToolCall
+from shopbot.understand import count_words
 
 INGRID, CHLOE, ELIF = "ingrid_dahl_026", "chloe_lambert_011", "elif_kaya_040"
 GARETH, ABIGAIL, PETER = "gareth_llewellyn_025", "abigail_norris_152", "peter_novak_110"

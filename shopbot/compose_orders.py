@@ -36,10 +36,12 @@ def compose_order(call: ToolCall, question: str, phrases: Phrases) -> Draft:
     order = call.result["order"]
     missing, asked = _missing(order, question, phrases), order_aspects(question)
     facts = _facts(order, question, phrases)
+    further = _further(order, question, phrases)
     if not (facts or missing):
         facts = _under_way(order, phrases) if asked == {"day"} else _whole(order, phrases)
+        further = [] if asked != {"day"} else further
     told = dict.fromkeys([_status(order, phrases), *missing, *facts])
-    spare = [one for one in _further(order, question, phrases) if one not in told] if not missing else []
+    spare = [one for one in further if one not in told] if not missing else []
     return Draft((*told, *spare), (_cite(order, phrases),), answered=not missing, spare=tuple(reversed(spare)))
 
 

@@ -146,8 +146,11 @@ class Mind:
         for row, (text, language) in enumerate(zip(texts, languages, strict=True)):
             own, readable = vectors[said[row]], self.encoder.reads(language)
             guess = self.intents.guess([masked[row]], vectors[masked[row]][None] if readable else None)[0]
-            like = self._like(said[row], language, own if readable else None)
-            questions.append(Question(text, language, guess, own, masked[row], like, meant[row], vectors[meant[row]]))
+            alike = self._alike(said[row], language, own if readable else None)
+            like = tuple(dict.fromkeys(one.passage.source.removeprefix("product:") for one in alike))
+            standing = alike[0].score if alike else 0.0
+            of_words = (masked[row], like, meant[row], vectors[meant[row]], standing)
+            questions.append(Question(text, language, guess, own, *of_words))
         return questions
 
     def _with_formal_words(self, text: str, language: Language) -> str:
@@ -155,10 +158,9 @@ class Mind:
         words = (*formal_words(text, language), *shop_words(text, self.synonyms))
         return f"{text} ({', '.join(words)})" if words else text
 
-    def _like(self, text: str, language: Language, vector: Array | None) -> tuple[str, ...]:
+    def _alike(self, text: str, language: Language, vector: Array | None) -> list[ScoredPassage]:
         """The products that a question resembles most: what it is about where it names none by the catalog's words."""
-        found = self.retriever.standing_out(text, kind="product", language=language, query_vector=vector)
-        return tuple(dict.fromkeys(one.passage.source.removeprefix("product:") for one in found))
+        return self.retriever.standing_out(text, kind="product", language=language, query_vector=vector)
 
     def look_up(self, lookup: Lookup) -> Retrieved:
         """Passages for a question, best first, and the sentences of them that answer it best."""

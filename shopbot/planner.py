@@ -220,7 +220,7 @@ class HeadPlanner:
         orders = self._data.orders_of(turn.shopper.id or "")
         today = self._today() if self._today is not None else None
         choice = choose(orders, question.text, today, self._catalog)
-        if "things" not in choice.evidence and (alike := self._orders_with(question, turn)):
+        if not choice.evidence and (alike := self._orders_with(question, turn)):
             choice = choose(alike, question.text, today, self._catalog)
             choice = Choice(choice.orders, ("things", *choice.evidence))
         if not {"things", "latest", "first", "days"} & set(choice.evidence) and self._names_unheld(question):

@@ -51,6 +51,8 @@ _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _UNIT = re.compile(r"[A-Za-z']+|[\u3400-\u9fff]")
 _FEW = 6
 """Words of English, or characters of Chinese: no more point at what was said before without naming it."""
+_CLEARLY = 4.0
+"""So far, in standard deviations, must a product stand out that no word of the question names."""
 _BARE = 3
 """No more words than these are a bare yes or no."""
 _LIKE_NOTHING = 0.35
@@ -207,7 +209,11 @@ class HeadPlanner:
         """A visitor may mean the rule and not an order of theirs: look first, unless they name an order."""
         if not ids:
             yield Lookup(question)
-        yield Say("log_in", answered=not ids and turn.last_answered)
+            query = self._catalog.parse(question.text, question.language)
+            if not turn.last_answered and _resembles(question, query):
+                yield from self._products(question, query, turn)
+        if not (turn.calls and turn.last_answered):
+            yield Say("log_in", answered=not ids and turn.last_answered)
 
     def _account(self, question: Question, turn: LiveTurn) -> Iterator[Step]:
         if turn.shopper.is_visitor:
@@ -302,7 +308,7 @@ class HeadPlanner:
         yield Call("search_products", self._request(question, query, turn), question)
         told = turn.last_answered and not (query.aspect or "").startswith("attribute")
         more = bool(query.unknown or query.terms or query.words)
-        found = sources if not told else _found_alone(turn) if more else ()
+        found = sources if not told else self._found_alone(turn) if more else ()
         if len(found) == 1 and not (reads and found == sources):
             yield Lookup(question, kind="product", sources=found)
         if not any(draft.answered for draft in turn.drafts):
@@ -315,6 +321,17 @@ class HeadPlanner:
         if self._about_the_last_product(question, query, turn):
             return tuple(turn.state["products"][:1])
         return question.like
+
+    def _described(self, products: Sequence[str]) -> tuple[str, ...]:
+        """The sources of those products of which more is told than which versions there are."""
+        known = [product for one in products if (product := self._catalog.product(one)) is not None]
+        return tuple(f"product:{product.id}" for product in known if product.description or product.attributes)
+
+    def _found_alone(self, turn: LiveTurn) -> tuple[str, ...]:
+        """The source of the one product that the last search found: its description may tell what its row does not."""
+        call = turn.calls[-1] if turn.calls else None
+        products = call.result.get("products", ()) if call is not None and call.status == "done" else ()
+        return self._described([products[0]["product_id"]]) if len(products) == 1 else ()
 
     def _only(self, query: ProductQuery) -> tuple[str, ...]:
         """The one product that has all that is said, though none is named."""
@@ -344,17 +361,17 @@ class HeadPlanner:
             text = f"{before} {text}"
         yield Lookup(question, text)
         of_things = bool(query.products) or not question.guess.intent.startswith("policy_")
+        if not turn.last_answered and of_things and _resembles(question, query) and self._described(question.like[:1]):
+            yield Lookup(question, kind="product", sources=self._described(question.like[:1]))
         if not turn.last_answered and names_things(query) and of_things:
             yield Call("search_products", {"request": question.text}, question)
 
 
-def _found_alone(turn: LiveTurn) -> tuple[str, ...]:
-    """The source of the one product that the last search found: its description may tell what its row does not."""
-    call = turn.calls[-1] if turn.calls else None
-    products = call.result.get("products", ()) if call is not None and call.status == "done" else ()
-    if len(products) != 1 or not (products[0]["description"] or products[0]["attributes"]):
-        return ()
-    return (f"product:{products[0]['product_id']}",)
+def _resembles(question: Question, query: ProductQuery) -> bool:
+    """Whether a question that nothing else answers may be about a product that it resembles."""
+    if not question.like or question.guess.intent == "out_of_scope":
+        return False
+    return names_things(query) or (question.language == "en" and question.standing >= _CLEARLY)
 
 
 def _people(data: ShopData) -> dict[str, str]:

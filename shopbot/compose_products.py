@@ -144,7 +144,7 @@ def _versions(product: View, variants: Sequence[View], phrases: Phrases, counted
             price=_price(variant, phrases),
             stock=phrases.line("row_count", count=variant["stock"]) if counted else _stock(variant, phrases),
         )
-        for variant in variants[:MOST_VERSIONS]
+        for variant in sorted(variants, key=lambda variant: not variant["available"])[:MOST_VERSIONS]
     ]
     if len(variants) > MOST_VERSIONS:
         rows.append(phrases.line("more_rows", count=len(variants) - MOST_VERSIONS))

@@ -117,7 +117,7 @@ class Mind:
         kept: list[Question] = []
         for place, question in enumerate(questions[: len(parts)]):
             if place and len(kept) == place and self._continues(question, kept[-1]):
-                kept[-1] = whole[place]
+                kept[-1] = _most_of_products(whole[place], question, kept[-1])
             else:
                 kept.append(question)
         return tuple(kept)
@@ -217,6 +217,15 @@ def _first(wanted: Sequence[Passage], found: Sequence[ScoredPassage]) -> list[Sc
     best = max((one.score for one in found), default=1.0)
     ids = {passage.id for passage in wanted}
     return [*(ScoredPassage(one, best) for one in wanted), *(one for one in found if one.passage.id not in ids)]
+
+
+def _most_of_products(whole: Question, *parts: Question) -> Question:
+    """Two questions as one: about products where one of them is, since the thing that is named is meant in both."""
+    guesses = [whole.guess, *(part.guess for part in parts)]
+    if max(whole.guess.families, key=lambda name: whole.guess.families[name], default="") == "product":
+        return whole
+    best = max(guesses, key=lambda guess: guess.families.get("product", 0.0))
+    return replace(whole, guess=best) if _of_products(best, best) else whole
 
 
 def _of_products(first: Guess, second: Guess) -> bool:

@@ -51,7 +51,7 @@ _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _UNIT = re.compile(r"[A-Za-z']+|[\u3400-\u9fff]")
 _FEW = 6
 """Words of English, or characters of Chinese: no more point at what was said before without naming it."""
-_CLEARLY = 4.0
+_CLEARLY = 3.4
 """So far, in standard deviations, must a product stand out that no word of the question names."""
 _BARE = 3
 """No more words than these are a bare yes or no."""
@@ -308,7 +308,7 @@ class HeadPlanner:
         yield Call("search_products", self._request(question, query, turn), question)
         told = turn.last_answered and not (query.aspect or "").startswith("attribute")
         more = bool(query.unknown or query.terms or query.words)
-        found = sources if not told else self._found_alone(turn) if more else ()
+        found = sources if len(sources) == 1 and not told else self._found_alone(turn) if more or not told else ()
         if len(found) == 1 and not (reads and found == sources):
             yield Lookup(question, kind="product", sources=found)
         if not any(draft.answered for draft in turn.drafts):
@@ -360,7 +360,8 @@ class HeadPlanner:
         if _FOLLOWING.search(text) and len(text) < 60 and (before := turn.state.get("question")):
             text = f"{before} {text}"
         yield Lookup(question, text)
-        of_things = bool(query.products) or not question.guess.intent.startswith("policy_")
+        sure = question.guess.intent.startswith("policy_") and question.guess.confidence >= 0.5
+        of_things = bool(query.products) or not sure
         if not turn.last_answered and of_things and _resembles(question, query) and self._described(question.like[:1]):
             yield Lookup(question, kind="product", sources=self._described(question.like[:1]))
         if not turn.last_answered and names_things(query) and of_things:

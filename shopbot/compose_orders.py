@@ -166,7 +166,9 @@ def _named(order: Record, question: str) -> list[Record]:
     scores = [sum(_naming(item, question).values()) for item in order["items"]]
     most = max(scores)
     best = {item["product_id"] for item, score in zip(order["items"], scores, strict=True) if score == most > 0}
-    named = [item for item in order["items"] if item["product_id"] in best]  # with its other versions: "the two of them"
+    named = [
+        item for item in order["items"] if item["product_id"] in best
+    ]  # with its other versions: "the two of them"
     return named if len(named) < len(order["items"]) else []
 
 

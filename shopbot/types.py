@@ -253,6 +253,8 @@ def join_sentences(sentences: tuple[str, ...] | list[str]) -> str:
     for sentence in sentences:
         if not text or sentence.startswith("\n") or text.endswith(("。", "！", "？", "：", "\n")):
             text += sentence
+        elif text.rpartition("\n")[2].startswith("- "):
+            text += "\n" + sentence  # the list is over
         else:
             text += " " + sentence
     return text

@@ -258,6 +258,11 @@ QUESTIONS: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
         (HUIMIN,"耳机那单寄到荷兰哪里了",("Wilgenkade",)),
         (HUIMIN,"收纳袋退款到账没",("LF-11827",)),
 ],
+    "told by what it is for, or in several parts": [
+        (INGRID,"the things I got to boil water in - what did I spend on them in all?",("258.95","Whistler")),
+        (ELIF,"The thing for my neck that I got: which colour is it, and what did it cost me, if you can still tell?",("ink blue","19.50")),
+        (PETER,"I had two sorts of pans sent, what was each of them and what did the delivery on top cost?",("12.95","Skillet")),
+],
 }  # fmt: skip
 ASKED = [(aspect, *row) for aspect, rows in QUESTIONS.items() for row in rows]
 

@@ -23,6 +23,7 @@ from shopbot.lookup.vocabulary import Vocabulary
 from shopbot.types import Language
 
 _LONGEST_KIN = 3
+_SIDES = (*THINGS, "option")
 _SENTENCE_END = re.compile(r"[.!?]\s|[。！？]")
 
 
@@ -122,7 +123,7 @@ class Reader:
         one = (whole.text, whole.language, self.vocabulary, self._known, bare)
         queries = [self._query(Reading(*one, group, side=True, things=whole.things, named=told)) for group in groups]
         named = [query for query in queries if query.products]
-        joined = [part for part in parts(whole.items) if any(whole.items[place].entry(*THINGS) for place in part)]
+        joined = [one for one in parts(whole.items) if any(whole.items[place].entry(*_SIDES) for place in one)]
         if len(named) < 2 and len(joined) < 2 and not pattern("sides").search(whole.lowered):
             return ()  # "which of your … can I use in a …": what stands aside is nothing to choose from
         things = named if len(named) > 1 else [query for query in queries if query.products or query.categories]

@@ -6,7 +6,7 @@ import pytest
 
 from shopbot.compose import MOST_SENTENCES, MOST_WORDS, combine, compose_passages
 from shopbot.phrases import LANGUAGES, Phrases
-from shopbot.types import Citation, Draft, Passage, ScoredSentence
+from shopbot.types import Citation, Draft, Language, Passage, ScoredSentence
 from shopbot.understand import count_words
 
 EN = Phrases("en", "Larkfield", "GBP")
@@ -69,6 +69,6 @@ def test_a_source_that_two_drafts_cite_is_cited_once_with_both_texts() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_draft_alone_keeps_what_is_spare(language: str) -> None:
+def test_a_draft_alone_keeps_what_is_spare(language: Language) -> None:
     draft = line("One.", spare=("Two.", "Three."))
     assert combine([draft], Phrases(language, "Larkfield", "GBP")).sentences == draft.sentences

@@ -137,7 +137,7 @@ def read(
     query_vector: NDArray[np.float32] | None,
     passages: Sequence[ScoredPassage],
     shelf: Shelf,
-    limit: int = 6,
+    limit: int = 12,
     *,
     keep: int = 6,
     hint: Sequence[str] = (),

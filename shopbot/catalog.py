@@ -138,6 +138,9 @@ class Catalog:
         within = [one for one in like if scope[rows.first[self._numbers[one]]]]
         vague = query.unknown or firmest(scope, held, 0.0)[1]
         narrows = within and vague and query.aspect not in (None, "count")
+        if narrows:  # unless another of what is named has more of what is asked
+            own = most(rows.of([self._numbers[one] for one in within]), [*held, named])
+            narrows = own.weight >= most(scope, [*held, named]).weight
         return _about(query, within) if narrows else query
 
     def is_wish(self, query: ProductQuery, label: str) -> bool:

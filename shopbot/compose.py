@@ -7,7 +7,8 @@ line); `combine` makes one answer of them, at most 3 sentences or 80 words, list
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from shopbot.compose_actions import compose_refusal, spoken
@@ -15,7 +16,7 @@ from shopbot.compose_orders import compose_account, compose_order, compose_order
 from shopbot.compose_products import cite_product, compose_products
 from shopbot.phrases import Phrases
 from shopbot.types import Citation, Draft, Passage, Retrieved, ScoredSentence, ToolCall
-from shopbot.understand import CJK
+from shopbot.understand import CJK, count_words
 
 MOST_SENTENCES = 3
 MOST_WORDS = 80
@@ -35,17 +36,43 @@ def compose_passages(sentences: Sequence[ScoredSentence], phrases: Phrases) -> D
     best = max((sentence.score for sentence in sentences), default=0.0)
     if best < NEAR:
         return Draft((phrases.line("no_source"), phrases.line("offer_person")), answered=False, fixed=True)
-    chosen = [sentence for sentence in sentences if sentence.score >= WORTH * best][:MOST_SENTENCES]
-    if best < SURE:
-        chosen = chosen[:2]
+    worth = [sentence for sentence in sentences if sentence.score >= WORTH * best]
+    chosen = _that_fit(worth) if best >= SURE else worth[:2]
     order = {passage: place for place, passage in reversed(list(enumerate(s.passage.id for s in sentences)))}
     chosen.sort(key=lambda sentence: (order[sentence.passage.id], sentence.place))
     said = _under_headings(chosen, phrases)
+    spare = _spare(chosen, said)
     if best < SURE:
         said.insert(0, phrases.line("closest"))
-    return Draft(
-        tuple(dict.fromkeys(said)), tuple(cite_passage(sentence.passage) for sentence in chosen), answered=best >= SURE
-    )
+    cited = tuple(cite_passage(sentence.passage) for sentence in chosen)
+    return Draft(tuple(dict.fromkeys(said)), cited, answered=best >= SURE, spare=spare)
+
+
+def _spare(chosen: Sequence[ScoredSentence], said: Sequence[str]) -> tuple[str, ...]:
+    """All but the best, the least worth first; not one whose heading the next one stands under, too."""
+    sections = [sentence.passage.id for sentence in chosen]
+    leads = {place for place in range(len(said) - 1) if sections[place] == sections[place + 1] not in sections[:place]}
+    leads = leads if len(set(sections)) > 1 else set()  # one section has no heading said
+    places = sorted(range(len(said)), key=lambda place: chosen[place].score)
+    return tuple(said[place] for place in places[:-1] if place not in leads)
+
+
+def _that_fit(sentences: Sequence[ScoredSentence]) -> list[ScoredSentence]:
+    """The first three, and of those after them what the measure in words has room for, headings included.
+
+    A question with two parts, or one put in words of its own, often has its answer in the fourth or fifth.
+    """
+    chosen = list(sentences[:MOST_SENTENCES])
+    for sentence in sentences[MOST_SENTENCES:]:
+        if _words_of([*chosen, sentence]) <= MOST_WORDS:
+            chosen.append(sentence)
+    return chosen
+
+
+def _words_of(sentences: Sequence[ScoredSentence]) -> int:
+    """Words of the sentences and of the headings that they stand under."""
+    headings = {sentence.passage.title.split(" > ")[-1] for sentence in sentences}
+    return sum(count_words(sentence.text) for sentence in sentences) + sum(map(count_words, headings))
 
 
 def _under_headings(chosen: Sequence[ScoredSentence], phrases: Phrases) -> list[str]:
@@ -161,13 +188,26 @@ def combine(drafts: Sequence[Draft], phrases: Phrases) -> Draft:
         and _may_offer(answering)
     ):
         sentences.append(phrases.line("offer_person"))
-    citations = {(cite.source, cite.title): cite for draft in answering for cite in draft.citations}
+    citations = _cited_once([cite for draft in answering for cite in draft.citations])
     return Draft(
         tuple(sentences),
-        tuple(citations.values()),
+        citations,
         answered=any(draft.answered for draft in drafts),
         fixed=all(draft.fixed for draft in answering),
     )
+
+
+def _cited_once(citations: Sequence[Citation]) -> tuple[Citation, ...]:
+    """Each source once, with all that was cited of it: a product's row and its description are two texts of one source."""
+    once: dict[tuple[str, str], Citation] = {}
+    for cite in citations:
+        key = (cite.source, cite.title)
+        before = once.get(key)
+        if before is None:
+            once[key] = cite
+        elif cite.text not in before.text:
+            once[key] = replace(before, text=f"{before.text}\n{cite.text}")
+    return tuple(once.values())
 
 
 def _silent_ones(drafts: Sequence[Draft]) -> list[Draft]:
@@ -183,23 +223,46 @@ def _may_offer(drafts: Sequence[Draft]) -> bool:
 
 
 def _within_measure(drafts: Sequence[Draft]) -> list[str]:
-    """Sentences in rounds (the first of each draft, then the second, …) while the measure holds; lists stay whole."""
+    """All sentences but spare ones; else in rounds (the first of each draft, then the second, …); lists stay whole."""
     if len(drafts) == 1:
         return _cut(list(drafts[0].sentences))
+    drafts = _without_spare(drafts)
     chosen: set[tuple[int, int]] = set()
+    said: set[str] = set()
     words = count = 0
     for place in range(max(len(draft.sentences) for draft in drafts)):
         for number, draft in enumerate(drafts):
             if place >= len(draft.sentences):
                 continue
             sentence = draft.sentences[place]
-            if not sentence.startswith("\n"):
+            if not sentence.startswith("\n") and sentence not in said:
                 words += count_words(sentence)
                 count += 1
                 if place and count > MOST_SENTENCES and words > MOST_WORDS:
                     continue
             chosen.add((number, place))
+            said.add(sentence)
     return list(dict.fromkeys(drafts[number].sentences[place] for number, place in sorted(chosen)))
+
+
+def _without_spare(drafts: Sequence[Draft]) -> list[Draft]:
+    """Drafts that fit one answer together, as far as leaving out what is spare makes them: who has most of it gives first."""
+    left = list(drafts)
+    while _exceeds(dict.fromkeys(sentence for draft in left for sentence in draft.sentences)):
+        giving = [place for place, draft in enumerate(left) if draft.spare]
+        if not giving:
+            break
+        most = max(giving, key=lambda place: sum(map(count_words, left[place].spare)))
+        draft = left[most]
+        kept = tuple(sentence for sentence in draft.sentences if sentence != draft.spare[0])
+        left[most] = replace(draft, sentences=kept, spare=draft.spare[1:])
+    return left
+
+
+def _exceeds(sentences: Iterable[str]) -> bool:
+    """Whether running text is longer than an answer may be."""
+    running = [sentence for sentence in sentences if not sentence.startswith("\n")]
+    return len(running) > MOST_SENTENCES and sum(map(count_words, running)) > MOST_WORDS
 
 
 def _cut(sentences: list[str]) -> list[str]:
@@ -213,11 +276,6 @@ def _cut(sentences: list[str]) -> list[str]:
             break
         kept.append(sentence)
     return kept
-
-
-def count_words(text: str) -> int:
-    """Words of a text; one and a half Chinese characters count as one."""
-    return len(re.findall(r"[A-Za-z0-9£$€¥][^\s\u3400-\u9fff]*", text)) + round(len(CJK.findall(text)) / 1.5)
 
 
 def _whole(text: str) -> str:

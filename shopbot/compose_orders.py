@@ -7,14 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from shopbot.lookup.tokens import passed_over, stems
 from shopbot.order_aspects import days_asked, order_aspects
 from shopbot.order_match import naming
 from shopbot.phrases import Phrases
 from shopbot.types import Citation, Draft, ToolCall
+from shopbot.understand import count_words
 
 Record = Mapping[str, Any]
 
 MOST_ROWS = 10
+_MANY_WORDS = 12
 _DATES = ("placed_on", "shipped_on", "expected_on", "delivered_on", "cancelled_on", "returned_on")
 _OVER = ("delivered_on", "cancelled_on", "returned_on")
 
@@ -33,10 +36,13 @@ def compose_order(call: ToolCall, question: str, phrases: Phrases) -> Draft:
     order = call.result["order"]
     missing, asked = _missing(order, question, phrases), order_aspects(question)
     facts = _facts(order, question, phrases)
+    further = _further(order, question, phrases)
     if not (facts or missing):
         facts = _under_way(order, phrases) if asked == {"day"} else _whole(order, phrases)
-    sentences = dict.fromkeys([_status(order, phrases), *missing, *facts])
-    return Draft(tuple(sentences), (_cite(order, phrases),), answered=not missing)
+        further = [] if asked != {"day"} else further
+    told = dict.fromkeys([_status(order, phrases), *missing, *facts])
+    spare = [one for one in further if one not in told] if not missing else []
+    return Draft((*told, *spare), (_cite(order, phrases),), answered=not missing, spare=tuple(reversed(spare)))
 
 
 def compose_orders(call: ToolCall, question: str, phrases: Phrases) -> Draft:
@@ -83,10 +89,25 @@ def compose_account(call: ToolCall, question: str, phrases: Phrases) -> Draft:
 
 def _facts(order: Record, question: str, phrases: Phrases) -> list[str]:
     """The sentences that a question asks for, most telling first."""
-    asked = order_aspects(question)
+    asked = order_aspects(question) | ({"items"} if _names_option(order, question) else set[str]())
     if "returning" in asked and (order["returning"] or order["exchanging"]):
         asked -= {"items"}
     return [line for aspect, lines in _LINES.items() if aspect in asked for line in lines(order, question, phrases)]
+
+
+def _names_option(order: Record, question: str) -> bool:
+    """Whether a question says the name of an option of an item: "how much storage does it have"."""
+    said = set(stems(question))
+    names = {name for item in order["items"] for name in item["options"]}
+    return any(said.intersection(stems(name)) - passed_over() for name in names)
+
+
+def _further(order: Record, question: str, phrases: Phrases) -> list[str]:
+    """What may be meant, too, by a question in many words: the money that moved, and what is in the order."""
+    if count_words(question) < _MANY_WORDS:
+        return []
+    back = _refund(order, "", phrases) if any(each["kind"] == "refund" for each in order["payments"]) else []
+    return [*back, *_items(order, question, phrases), *_payment(order, "", phrases)]
 
 
 def _whole(order: Record, phrases: Phrases) -> list[str]:
@@ -144,7 +165,10 @@ def _named(order: Record, question: str) -> list[Record]:
     """Those items that the question names, if it names some and not all."""
     scores = [sum(_naming(item, question).values()) for item in order["items"]]
     most = max(scores)
-    named = [item for item, score in zip(order["items"], scores, strict=True) if score == most > 0]
+    best = {item["product_id"] for item, score in zip(order["items"], scores, strict=True) if score == most > 0}
+    named = [
+        item for item in order["items"] if item["product_id"] in best
+    ]  # with its other versions: "the two of them"
     return named if len(named) < len(order["items"]) else []
 
 

@@ -144,7 +144,7 @@ def _versions(product: View, variants: Sequence[View], phrases: Phrases, counted
             price=_price(variant, phrases),
             stock=phrases.line("row_count", count=variant["stock"]) if counted else _stock(variant, phrases),
         )
-        for variant in variants[:MOST_VERSIONS]
+        for variant in sorted(variants, key=lambda variant: not variant["available"])[:MOST_VERSIONS]
     ]
     if len(variants) > MOST_VERSIONS:
         rows.append(phrases.line("more_rows", count=len(variants) - MOST_VERSIONS))
@@ -156,7 +156,8 @@ def _options(products: Sequence[View], found: View, phrases: Phrases) -> list[st
     lines: list[str] = []
     for product in products[:2]:
         lines += _options_of(product, found.get("options", ()), phrases)
-        lines += _price_of(product, phrases) if found.get("priced") else []
+        one_price = len({variant["price"] for variant in product["variants"]}) == 1
+        lines += _price_of(product, phrases) if found.get("priced") and one_price else []
     return lines
 
 
@@ -174,14 +175,22 @@ def _options_of(product: View, asked: Sequence[str], phrases: Phrases) -> list[s
         )
         parts.append(f"{name}: {phrases.listed(values)}")
     lines = [phrases.line("options_line", product=phrases.name(product), options="; ".join(parts))]
+    apart = len({variant["price"] for variant in variants}) > 1
+    if names_of_gone := _sold_out(product, phrases, FEW if apart else MOST_VERSIONS * 2):
+        lines.append(names_of_gone)
+    if apart:  # which version is meant may hang on its price
+        lines += _priced_apart(product, phrases)
+    return lines
+
+
+def _sold_out(product: View, phrases: Phrases, most: int) -> str:
+    """Which versions are sold out; "" where none is, or there are more versions sold out than `most`."""
     gone = [
         phrases.version(product, variant, whole=False).strip(" ()（）")
-        for variant in variants
+        for variant in product["variants"]
         if not variant["available"]
     ]
-    if gone and len(variants) <= MOST_VERSIONS * 2:
-        lines.append(phrases.line("option_sold_out", versions="; ".join(gone)))
-    return lines
+    return phrases.line("option_sold_out", versions="; ".join(gone)) if 0 < len(gone) <= most else ""
 
 
 def _count(products: Sequence[View], found: View, phrases: Phrases) -> list[str]:
@@ -271,10 +280,21 @@ def _details(product: View, phrases: Phrases) -> list[str]:
     variants = product["variants"]
     if len(variants) == 1:
         return _price_of(product, phrases)
-    if len(variants) <= FEW and len({variant["price"] for variant in variants}) > 1:
+    if len({variant["price"] for variant in variants}) > 1:
+        gone = _sold_out(product, phrases, FEW) if len(variants) > FEW else ""
+        return [*([gone] if gone else []), *_priced_apart(product, phrases)]
+    return [_row(product, phrases).strip("\n- ") + ".", *_options_of(product, (), phrases)]
+
+
+def _priced_apart(product: View, phrases: Phrases) -> list[str]:
+    """Versions that differ in price: the few there are, else those that can be had, each with its price."""
+    variants = product["variants"]
+    here = [variant for variant in variants if variant["available"]]
+    if len(variants) <= FEW or not here:
         head = phrases.line("these_versions", product=phrases.name(product))
         return [head, *_versions(product, variants, phrases)]
-    return [_row(product, phrases).strip("\n- ") + ".", *_options_of(product, (), phrases)]
+    head = phrases.line("in_stock_some", product=phrases.name(product))
+    return [head, *_versions(product, here, phrases)]
 
 
 def _row(product: View, phrases: Phrases) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from shopbot.answer_bank import AnswerBank, Known
 from shopbot.catalog import Catalog
 from shopbot.concepts import formal_words, shop_words
+from shopbot.routing import has_it
 from shopbot.steps import Lookup
 from shopbot.turn import Question
 from shopbot.types import Approval, Language, Passage, Retrieved, ScoredPassage, ScoredSentence
@@ -109,16 +110,30 @@ class Mind:
         "Is the red one in stock, and what does it cost?" is one question: its second part points at the first.
         """
         parts = split_questions(message)
-        pointing = [place for place in range(1, len(parts)) if POINTING.search(parts[place])]
-        questions = self._read([*parts, *(f"{parts[place - 1]} {parts[place]}" for place in pointing)])
-        whole = dict(zip(pointing, questions[len(parts) :], strict=True))
+        later = range(1, len(parts))
+        wholes = [f"{parts[place - 1]} {parts[place]}" for place in later]
+        questions = self._read([*parts, *wholes])
+        whole = dict(zip(later, questions[len(parts) :], strict=True))
         kept: list[Question] = []
         for place, question in enumerate(questions[: len(parts)]):
-            if place in whole and len(kept) == place and _alike(kept[-1].guess, question.guess):
-                kept[-1] = whole[place]
+            if place and len(kept) == place and self._continues(question, kept[-1]):
+                kept[-1] = _most_of_products(whole[place], question, kept[-1])
             else:
                 kept.append(question)
         return tuple(kept)
+
+    def _continues(self, question: Question, before: Question) -> bool:
+        """Whether a question is the rest of the one before it: it points at that, or asks on about a thing it does not name."""
+        if POINTING.search(question.text):
+            return _alike(before.guess, question.guess)
+        goes_on = question.guess.confidence < UNSURE or question.guess.intent.startswith("product_")
+        goes_on = goes_on and _of_products(before.guess, question.guess) and not has_it(before.text)
+        return goes_on and self._named(before) and not self._named(question)
+
+    def _named(self, question: Question) -> bool:
+        """Whether a product or a kind of thing is named."""
+        query = self.catalog.parse(question.text, question.language)
+        return bool(query.products or query.categories or question.like)
 
     def _read(self, texts: Sequence[str]) -> list[Question]:
         languages: list[Language] = [detect_language(text) for text in texts]
@@ -131,8 +146,11 @@ class Mind:
         for row, (text, language) in enumerate(zip(texts, languages, strict=True)):
             own, readable = vectors[said[row]], self.encoder.reads(language)
             guess = self.intents.guess([masked[row]], vectors[masked[row]][None] if readable else None)[0]
-            like = self._like(said[row], language, own if readable else None)
-            questions.append(Question(text, language, guess, own, masked[row], like, meant[row], vectors[meant[row]]))
+            alike = self._alike(said[row], language, own if readable else None)
+            like = tuple(dict.fromkeys(one.passage.source.removeprefix("product:") for one in alike))
+            standing = alike[0].score if alike else 0.0
+            of_words = (masked[row], like, meant[row], vectors[meant[row]], standing)
+            questions.append(Question(text, language, guess, own, *of_words))
         return questions
 
     def _with_formal_words(self, text: str, language: Language) -> str:
@@ -140,10 +158,9 @@ class Mind:
         words = (*formal_words(text, language), *shop_words(text, self.synonyms))
         return f"{text} ({', '.join(words)})" if words else text
 
-    def _like(self, text: str, language: Language, vector: Array | None) -> tuple[str, ...]:
+    def _alike(self, text: str, language: Language, vector: Array | None) -> list[ScoredPassage]:
         """The products that a question resembles most: what it is about where it names none by the catalog's words."""
-        found = self.retriever.standing_out(text, kind="product", language=language, query_vector=vector)
-        return tuple(dict.fromkeys(one.passage.source.removeprefix("product:") for one in found))
+        return self.retriever.standing_out(text, kind="product", language=language, query_vector=vector)
 
     def look_up(self, lookup: Lookup) -> Retrieved:
         """Passages for a question, best first, and the sentences of them that answer it best."""
@@ -200,6 +217,21 @@ def _first(wanted: Sequence[Passage], found: Sequence[ScoredPassage]) -> list[Sc
     best = max((one.score for one in found), default=1.0)
     ids = {passage.id for passage in wanted}
     return [*(ScoredPassage(one, best) for one in wanted), *(one for one in found if one.passage.id not in ids)]
+
+
+def _most_of_products(whole: Question, *parts: Question) -> Question:
+    """Two questions as one: about products where one of them is, since the thing that is named is meant in both."""
+    guesses = [whole.guess, *(part.guess for part in parts)]
+    if max(whole.guess.families, key=lambda name: whole.guess.families[name], default="") == "product":
+        return whole
+    best = max(guesses, key=lambda guess: guess.families.get("product", 0.0))
+    return replace(whole, guess=best) if _of_products(best, best) else whole
+
+
+def _of_products(first: Guess, second: Guess) -> bool:
+    """Whether the first of two questions is most likely about products, or both taken together."""
+    both = {name: share + second.families.get(name, 0.0) for name, share in first.families.items()}
+    return any(max(shares, key=lambda name: shares[name]) == "product" for shares in (first.families, both) if shares)
 
 
 def _alike(first: Guess, second: Guess) -> bool:

@@ -51,6 +51,8 @@ _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _UNIT = re.compile(r"[A-Za-z']+|[\u3400-\u9fff]")
 _FEW = 6
 """Words of English, or characters of Chinese: no more point at what was said before without naming it."""
+_CLEARLY = 3.4
+"""So far, in standard deviations, must a product stand out that no word of the question names."""
 _BARE = 3
 """No more words than these are a bare yes or no."""
 _LIKE_NOTHING = 0.35
@@ -101,7 +103,7 @@ class HeadPlanner:
     def _steps(self, question: Question, turn: LiveTurn) -> Iterator[Step]:
         query = self._catalog.parse(question.text, question.language)
         ids = self._ids(question.text)
-        holds = bool(not turn.shopper.is_visitor and self._orders_with(question.text, turn))
+        holds = bool(not turn.shopper.is_visitor and (self._just_named(turn) or self._orders_with(question, turn)))
         told = not turn.shopper.is_visitor and tells_of_order(question.text, holds)
         chances = weigh(question, query, holds, told, turn.shopper.is_visitor)
         if consent_to(question.text) != "other" and len(_UNIT.findall(question.text)) <= _BARE and not turn.drafts:
@@ -156,7 +158,7 @@ class HeadPlanner:
         if self._about_the_last_orders(question, turn) and (chances.own >= _CONTINUES or intent in _OF_AN_ORDER):
             return True
         if intent in ORDER_INTENTS | WRITE_INTENTS:
-            sure = question.guess.confidence >= 0.5
+            sure = question.guess.confidence >= 0.5 or (chances.is_own and tells_of_order(text, holds=True))
             return sure or bool(_OWN.search(text) or ("order_id" in turn.state and POINTING.search(text)))
         return chances.is_own
 
@@ -207,7 +209,11 @@ class HeadPlanner:
         """A visitor may mean the rule and not an order of theirs: look first, unless they name an order."""
         if not ids:
             yield Lookup(question)
-        yield Say("log_in", answered=not ids and turn.last_answered)
+            query = self._catalog.parse(question.text, question.language)
+            if not turn.last_answered and _resembles(question, query):
+                yield from self._products(question, query, turn)
+        if not (turn.calls and turn.last_answered):
+            yield Say("log_in", answered=not ids and turn.last_answered)
 
     def _account(self, question: Question, turn: LiveTurn) -> Iterator[Step]:
         if turn.shopper.is_visitor:
@@ -218,7 +224,11 @@ class HeadPlanner:
     def _choice(self, question: Question, turn: LiveTurn) -> Choice:
         """The orders that may be meant: by the words of the question, then by what its intent makes likely."""
         orders = self._data.orders_of(turn.shopper.id or "")
-        choice = choose(orders, question.text, self._today() if self._today is not None else None, self._catalog)
+        today = self._today() if self._today is not None else None
+        choice = choose(orders, question.text, today, self._catalog)
+        if not choice.evidence and (alike := self._orders_with(question, turn)):
+            choice = choose(alike, question.text, today, self._catalog)
+            choice = Choice(choice.orders, ("things", *choice.evidence))
         if not {"things", "latest", "first", "days"} & set(choice.evidence) and self._names_unheld(question):
             return Choice(tuple(orders))  # none of them holds what is named: only the shopper knows which is meant
         intent, left = question.guess.intent, choice.orders
@@ -269,8 +279,11 @@ class HeadPlanner:
             case _:
                 return {"order_ids": [order.id for order in choice.orders]}
 
-    def _orders_with(self, text: str, turn: LiveTurn) -> list[Order]:
-        return orders_matching(self._data.orders_of(turn.shopper.id or ""), text, self._catalog)
+    def _orders_with(self, question: Question, turn: LiveTurn) -> list[Order]:
+        """The shopper's orders that hold what the question names, else those with a product that it resembles."""
+        orders = self._data.orders_of(turn.shopper.id or "")
+        alike = [order for order in orders if any(item.product_id in question.like for item in order.items)]
+        return orders_matching(orders, question.text, self._catalog) or alike
 
     def _with_status(self, question: Question, order: Order) -> str:
         """The rule for an order of this status: what may be done to a pending one, or to a delivered one."""
@@ -294,8 +307,10 @@ class HeadPlanner:
                 return
         yield Call("search_products", self._request(question, query, turn), question)
         told = turn.last_answered and not (query.aspect or "").startswith("attribute")
-        if not told and len(sources) == 1 and not reads:
-            yield Lookup(question, kind="product", sources=sources)
+        more = bool(query.unknown or query.terms or query.words)
+        found = sources if len(sources) == 1 and not told else self._found_alone(turn) if more or not told else ()
+        if len(found) == 1 and not (reads and found == sources):
+            yield Lookup(question, kind="product", sources=found)
         if not any(draft.answered for draft in turn.drafts):
             yield Lookup(question)
 
@@ -306,6 +321,17 @@ class HeadPlanner:
         if self._about_the_last_product(question, query, turn):
             return tuple(turn.state["products"][:1])
         return question.like
+
+    def _described(self, products: Sequence[str]) -> tuple[str, ...]:
+        """The sources of those products of which more is told than which versions there are."""
+        known = [product for one in products if (product := self._catalog.product(one)) is not None]
+        return tuple(f"product:{product.id}" for product in known if product.description or product.attributes)
+
+    def _found_alone(self, turn: LiveTurn) -> tuple[str, ...]:
+        """The source of the one product that the last search found: its description may tell what its row does not."""
+        call = turn.calls[-1] if turn.calls else None
+        products = call.result.get("products", ()) if call is not None and call.status == "done" else ()
+        return self._described([products[0]["product_id"]]) if len(products) == 1 else ()
 
     def _only(self, query: ProductQuery) -> tuple[str, ...]:
         """The one product that has all that is said, though none is named."""
@@ -334,9 +360,19 @@ class HeadPlanner:
         if _FOLLOWING.search(text) and len(text) < 60 and (before := turn.state.get("question")):
             text = f"{before} {text}"
         yield Lookup(question, text)
-        of_things = bool(query.products) or not question.guess.intent.startswith("policy_")
+        sure = question.guess.intent.startswith("policy_") and question.guess.confidence >= 0.5
+        of_things = bool(query.products) or not sure
+        if not turn.last_answered and of_things and _resembles(question, query) and self._described(question.like[:1]):
+            yield Lookup(question, kind="product", sources=self._described(question.like[:1]))
         if not turn.last_answered and names_things(query) and of_things:
             yield Call("search_products", {"request": question.text}, question)
+
+
+def _resembles(question: Question, query: ProductQuery) -> bool:
+    """Whether a question that nothing else answers may be about a product that it resembles."""
+    if not question.like or question.guess.intent == "out_of_scope":
+        return False
+    return names_things(query) or (question.language == "en" and question.standing >= _CLEARLY)
 
 
 def _people(data: ShopData) -> dict[str, str]:

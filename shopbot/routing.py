@@ -21,7 +21,12 @@ _OWN_ASPECT = 0.2
 _HAD = 0.25
 _ORDERED = 0.3
 _TOLD = 0.8
-_OWN_WEIGHT = 0.8
+_STANDS_OUT = 0.1
+"""For each standard deviation by which a product stands out above the least at which it is taken to be meant."""
+_LEAST_STANDING = 2.0
+_OF_VISITORS = 0.6
+_LEAD = 0.1
+"""A visitor's "my order" is asked of the rules: so much of it counts with them, and the catalog must lead by so much."""
 _VISITOR_WEIGHT = 0.6  # who is not logged in and names a product has seldom bought it
 _LEAST = 0.3
 
@@ -43,11 +48,13 @@ class Chances:
     own: float
     """The shopper's orders and account, and what is to be done with them."""
     talk: float
+    is_visitor: bool = False
 
     @property
     def is_product(self) -> bool:
         """Whether the catalog should be asked."""
-        return self.product > max(self.policy, _OWN_WEIGHT * self.own, self.talk, _LEAST)
+        other = self.policy + _OF_VISITORS * self.own + _LEAD if self.is_visitor else max(self.policy, self.own)
+        return self.product > max(other, self.talk, _LEAST)
 
     @property
     def is_own(self) -> bool:
@@ -63,17 +70,23 @@ def weigh(
     `has_ordered_it`: an order of the shopper's holds what the question names; `told`: its words tell of an order.
     """
     shares = question.guess.families
-    product = shares.get("product", 0.0) - _HAD * bool(_HAS_IT.search(question.text))
+    product = shares.get("product", 0.0) - _HAD * has_it(question.text)
     if names_things(query):
         product += _NAMED
     elif query.alike or len(query.options) >= 2:
         product += _ALIKE
     product += _OWN_ASPECT * bool(query.products and (query.aspect or "").startswith("attribute"))
+    product += 0.0 if has_ordered_it else _STANDS_OUT * max(0.0, question.standing - _LEAST_STANDING)
     product += _OPERATED * operates(query) + _ASPECT * (query.aspect not in (None, "options"))
     own = shares.get("order", 0.0) + shares.get("act", 0.0) + shares.get("account", 0.0)
     own += _ORDERED * (has_ordered_it and not operates(query)) + _TOLD * told
     own *= _VISITOR_WEIGHT if is_visitor and query.products else 1.0
-    return Chances(product, shares.get("policy", 0.0), own, shares.get("talk", 0.0))
+    return Chances(product, shares.get("policy", 0.0), own, shares.get("talk", 0.0), is_visitor)
+
+
+def has_it(text: str) -> bool:
+    """Whether the shopper says that they have a thing already, or have ordered it."""
+    return bool(_HAS_IT.search(text))
 
 
 def names_things(query: ProductQuery) -> bool:

@@ -19,7 +19,8 @@ class Question:
     """One question of the message. `vector` (d,) is its query embedding, slips of typing put right.
 
     `masked` has products replaced by "item"; `like` are the ids of the products that the whole question resembles most,
-    named or not; `meant` is the text with the words of the trade for what it says, `meant_vector` (d,) its embedding.
+    named or not, and `standing` how far the first of them stands out, in standard deviations (0 where none does); `meant`
+    is the text with the words of the trade for what it says, `meant_vector` (d,) its embedding.
     """
 
     text: str
@@ -30,6 +31,7 @@ class Question:
     like: tuple[str, ...] = ()
     meant: str = ""
     meant_vector: Array | None = None
+    standing: float = 0.0
 
 
 @dataclass(slots=True)

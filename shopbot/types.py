@@ -239,6 +239,8 @@ class Draft:
     answered: bool = True
     fixed: bool = False
     """True for lines that no model may word again: small talk, refusals, questions back to the shopper."""
+    spare: tuple[str, ...] = ()
+    """Those of the sentences that can go where several drafts must share one answer, the least worth first."""
 
     @property
     def text(self) -> str:
@@ -251,6 +253,8 @@ def join_sentences(sentences: tuple[str, ...] | list[str]) -> str:
     for sentence in sentences:
         if not text or sentence.startswith("\n") or text.endswith(("。", "！", "？", "：", "\n")):
             text += sentence
+        elif text.rpartition("\n")[2].startswith("- "):
+            text += "\n" + sentence  # the list is over
         else:
             text += " " + sentence
     return text

@@ -132,4 +132,4 @@ def spaced(said: Sequence[str]) -> str:
     before, sentence = said[:-1], said[-1]
     if not before or sentence.startswith("\n") or before[-1].endswith(("。", "！", "？", "：", "\n")):
         return sentence
-    return f" {sentence}"
+    return f"\n{sentence}" if before[-1].startswith("\n- ") else f" {sentence}"

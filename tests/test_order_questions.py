@@ -14,13 +14,14 @@ import pytest
 
 from shopbot import Shop
 from shopbot.bot import ShopBot
-from shopbot.compose import MOST_SENTENCES, MOST_WORDS, count_words
+from shopbot.compose import MOST_SENTENCES, MOST_WORDS
 from shopbot.compose_orders import compose_order
 from shopbot.grounding import Gate, facts_missing
 from shopbot.phrases import Phrases
 from shopbot.reads import order_view
 from shopbot.store import Store
 from shopbot.types import Finished, Shopper, ToolCall
+from shopbot.understand import count_words
 
 INGRID, CHLOE, ELIF = "ingrid_dahl_026", "chloe_lambert_011", "elif_kaya_040"
 GARETH, ABIGAIL, PETER = "gareth_llewellyn_025", "abigail_norris_152", "peter_novak_110"
@@ -256,6 +257,11 @@ QUESTIONS: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
         (HUIMIN,"徒步鞋什么码来着",("UK 6",)),
         (HUIMIN,"耳机那单寄到荷兰哪里了",("Wilgenkade",)),
         (HUIMIN,"收纳袋退款到账没",("LF-11827",)),
+],
+    "told by what it is for, or in several parts": [
+        (INGRID,"the things I got to boil water in - what did I spend on them in all?",("258.95","Whistler")),
+        (ELIF,"The thing for my neck that I got: which colour is it, and what did it cost me, if you can still tell?",("ink blue","19.50")),
+        (PETER,"I had two sorts of pans sent, what was each of them and what did the delivery on top cost?",("12.95","Skillet")),
 ],
 }  # fmt: skip
 ASKED = [(aspect, *row) for aspect, rows in QUESTIONS.items() for row in rows]

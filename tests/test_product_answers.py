@@ -34,6 +34,15 @@ def answer(bot: ShopBot, question: str) -> str:
         ("Is the Drowsy Down Duvet in king in stock?", ("king", "out of stock"), ("Yes",)),
         ("Which is cheaper, the Moth Camp Lantern or the Moth Mini Lantern?", ("cheaper by £",), ()),
         ("黑色的手摇磨豆机有货不", ("缺货",), ("有货：",)),
+        # Two questions, the second of which names nothing; prices that differ by version, what can be had first.
+        (
+            "Do you have a rain jacket for children? What would two of them come to?",
+            ("Puddle", "122, mustard): £42"),
+            (),
+        ),
+        ("Which lanterns can I use in the tent in winter?", ("Moth Camp Lantern",), ("Tent:", "cheaper")),
+        # What no row tells stands in the description.
+        ("May I take the Tern 500 under water for half an hour?", ("IPX7",), ()),
     ],
 )
 def test_the_fact_asked_for_is_told(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from shopbot.catalog import ProductQuery
@@ -57,3 +59,17 @@ def test_a_named_product_speaks_louder_where_a_property_of_it_is_asked_or_a_visi
     delivered = _question("which size can be had", product=0.2, order=0.55)
     assert not weigh(delivered, NAMED, False).is_product
     assert weigh(delivered, NAMED, False, is_visitor=True).is_product
+
+
+def test_a_product_that_stands_out_speaks_for_products_unless_they_have_it() -> None:
+    torn = replace(_question("does it hold up on a wet road", product=0.35, policy=0.45), standing=5.0)
+    assert weigh(torn, ProductQuery(), False).is_product
+    assert not weigh(replace(torn, standing=2.0), ProductQuery(), False).is_product
+    assert not weigh(torn, ProductQuery(), True).is_product
+
+
+def test_what_a_visitor_says_of_an_order_is_asked_of_the_rules() -> None:
+    asked = _question("I want the lamp gone from my order", product=0.45, policy=0.3, act=0.4)
+    lamps = ProductQuery(categories=("lamp",))
+    assert weigh(asked, lamps, False).is_product
+    assert not weigh(asked, lamps, False, is_visitor=True).is_product

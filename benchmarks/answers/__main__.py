@@ -89,7 +89,7 @@ def shares(scores: Sequence[Score]) -> dict[str, float]:
 
 def main(
     shop: Annotated[str, typer.Option(help="Only this shop.")] = "",
-    half: Annotated[str, typer.Option(help="dev, dev2, dev3 or test; both: dev and test.")] = "both",
+    half: Annotated[str, typer.Option(help="dev, dev2, dev3, dev4 or test; both: dev and test.")] = "both",
     wording: Annotated[str, typer.Option(help="draft, model or both; model words on vLLM.")] = "draft",
     server: Annotated[str, typer.Option(help="A vLLM server that runs already, with its /v1.")] = "",
     embedder: Annotated[str, typer.Option(help="Another embedder, by name or folder.")] = "",

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shopbot.compose import MOST_SENTENCES, MOST_WORDS, count_words
+from shopbot.compose import MOST_SENTENCES, MOST_WORDS
 from shopbot.grounding import Gate, facts_missing
 from shopbot.types import Citation, Drafted, Event, Finished, Retrieved
+from shopbot.understand import count_words
 
 
 @dataclass(frozen=True)

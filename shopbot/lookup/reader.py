@@ -13,7 +13,7 @@ from shopbot.lookup.asking import aspect, rank
 from shopbot.lookup.bounds import read_bounds
 from shopbot.lookup.kinship import Kinship, Similar
 from shopbot.lookup.narrowing import read_narrowing
-from shopbot.lookup.operators import Operators, read_operators
+from shopbot.lookup.operators import Operators, pattern, read_operators
 from shopbot.lookup.postings import THINGS, Entry
 from shopbot.lookup.query import ProductQuery
 from shopbot.lookup.reading import Reading, is_proper, is_rare_word, parts
@@ -23,6 +23,7 @@ from shopbot.lookup.vocabulary import Vocabulary
 from shopbot.types import Language
 
 _LONGEST_KIN = 3
+_SIDES = (*THINGS, "option")
 _SENTENCE_END = re.compile(r"[.!?]\s|[。！？]")
 
 
@@ -122,6 +123,9 @@ class Reader:
         one = (whole.text, whole.language, self.vocabulary, self._known, bare)
         queries = [self._query(Reading(*one, group, side=True, things=whole.things, named=told)) for group in groups]
         named = [query for query in queries if query.products]
+        joined = [one for one in parts(whole.items) if any(whole.items[place].entry(*_SIDES) for place in one)]
+        if len(named) < 2 and len(joined) < 2 and not pattern("sides").search(whole.lowered):
+            return ()  # "which of your … can I use in a …": what stands aside is nothing to choose from
         things = named if len(named) > 1 else [query for query in queries if query.products or query.categories]
         if len(things) > 1 and not told:
             return tuple(things)

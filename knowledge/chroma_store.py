@@ -101,7 +101,7 @@ def copy_store(old: Path, new: Path) -> None:
     """A copy of a store that other processes may be reading; the database is copied by SQLite, between two writes of theirs."""
     shutil.copytree(old, new, ignore=shutil.ignore_patterns(f"{DATABASE}*"))
     with (
-        contextlib.closing(sqlite3.connect(f"{(old / DATABASE).as_uri()}?mode=ro", uri=True)) as source,
+        contextlib.closing(sqlite3.connect(f"{(old / DATABASE).resolve().as_uri()}?mode=ro", uri=True)) as source,
         contextlib.closing(sqlite3.connect(new / DATABASE)) as target,
     ):
         source.backup(target)

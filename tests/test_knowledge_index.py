@@ -130,6 +130,15 @@ def test_only_what_is_new_is_encoded(
     assert served(tmp_path, embedder) == [new, *PASSAGES[10:]]
 
 
+def test_a_relative_folder_is_brought_up_to_date_like_any_other(
+    tmp_path: Path, embedder: SentenceEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    build(Path("index"), PASSAGES, embedder)
+    build(Path("index"), PASSAGES[1:], embedder)
+    assert served(Path("index"), embedder) == PASSAGES[1:]
+
+
 def count_texts(embedder: SentenceEmbedder, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """From now on every text that is encoded is noted here."""
     noted: list[str] = []

@@ -31,6 +31,8 @@ HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
 HASHES = {
     "sample_shop_test": "e5ccf684354f4fd803e63e392ee5f4d766ebbc3acc9b4cc7a1c06bd7067b2892",
+    "sample_shop_hard": "e22bf46ddc65df0cdb7eec4dcc44aa2d472ee159cdd54e9365f856a1511395a7",
+    "tau2_retail_hard": "54c07d09bc8ff7ba417972684cbd6a1e3f0d439eed82c7cfb88ae969c88d7f32",
     "tau2_retail_test": "d4a70d8b9a433787d6a5d06ad0558713271d6f75e91568b03dd18d47ba288066",
 }
 

@@ -33,10 +33,9 @@ from numpy.typing import NDArray
 from benchmarks.report import Rows, data_dir
 from benchmarks.retrieval.sets import banking, walmart_amazon
 from knowledge.embed import Progress, SentenceEmbedder, Spans
+from knowledge.evaluate import opened
 from knowledge.filters import Filters
-from knowledge.index import KnowledgeIndex
 from knowledge.ingest import ingest
-from knowledge.retriever import ShopRetriever
 from knowledge.vectors import passage_text
 from shopbot.types import Passage
 
@@ -120,8 +119,8 @@ def _query(rows: Rows, passages: Sequence[Passage], asked: Sequence[str], size: 
     folder = home / f"query_{size}"
     ingest(copies(passages, size), folder, embedder)
     vectors = embedder.embed_array(asked[: 60 if quick else 300], query=True)
-    with KnowledgeIndex.open(folder, embedder) as index:
-        retriever = ShopRetriever(index, embedder)
+    with opened(folder, embedder) as retriever:
+        index = retriever.index
         prices = np.array([float(one.metadata["price"]) for one in index.passages.values()])
         names: list[Rated] = [("no filter", Filters())]
         names += [(f"{share:.0%} by price", Filters(most_price=100 * share)) for share in SELECTIVITY]

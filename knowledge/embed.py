@@ -2,6 +2,7 @@
 
 Vectors are float32 and of length 1, so a dot product is the cosine. Weights are found by `shopbot.weights.resolve`. Batches
 are sorted by length, and computed in bfloat16 where the processor has it: two to three times `SentenceTransformer.encode`.
+For large ingests there are int8 (`knowledge.onnx_encoder`), several processes (`knowledge.worker_processes`), and a cache.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import Any, Literal
 import numpy as np
 from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
+
+from knowledge.vector_cache import Encode, Encoded, VectorCache, fingerprint
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -44,8 +47,8 @@ READS_ENGLISH_ONLY = (
 Progress = Callable[[int, int], None]
 """Called with how many texts are done and how many there are."""
 
-Precision = Literal["auto", "float32", "bfloat16"]
-"""What the model computes in; "auto" is bfloat16 where the processor has instructions for it."""
+Precision = Literal["auto", "float32", "bfloat16", "int8"]
+"""What the model computes in; "auto" is bfloat16 where the processor has instructions for it, else float32."""
 
 Spans = Sequence[tuple[int, int]]
 """Where a part of a text stands: first character and the one after the last, of each of its pieces."""
@@ -58,7 +61,9 @@ class SentenceEmbedder(Embeddings):
     """A sentence-transformers model as langchain-core `Embeddings`, and as arrays.
 
     `model` is a hub name or a folder; `prompts` (before a question, before a passage) overrides the table of families.
-    Calls from several threads are answered one after the other. Raises WeightsMissing where the model is not to be had.
+    `cache` is a folder for vectors of passages, `processes` how many encode passages at once, each with a model of its own.
+    Calls from several threads are answered one after the other. Raises WeightsMissing where the model is not to be had,
+    and ModelError where int8 lacks a package.
     """
 
     def __init__(
@@ -69,6 +74,8 @@ class SentenceEmbedder(Embeddings):
         prompts: tuple[str, str] | None = None,
         offline: bool = False,
         precision: Precision = "auto",
+        cache: Path | None = None,
+        processes: int = 1,
     ) -> None:
         from shopbot.weights import resolve
 
@@ -81,11 +88,19 @@ class SentenceEmbedder(Embeddings):
         self._lock = threading.Lock()
         self.prompts = prompts if prompts is not None else prompts_for(self.name, self._model.prompts)
         self.dimension = int(self._model.get_embedding_dimension())
+        self.processes = processes
+        self.folder = resolved.path
+        self._cache = None
+        if cache is not None:
+            kind = f"{fingerprint(resolved.path)} {self.prompts[1]!r} {self.precision}"
+            self._cache = VectorCache(cache, kind, self.dimension)
 
     def embed_array(
         self, texts: Sequence[str], query: bool = False, progress: Progress | None = None
     ) -> NDArray[np.float32]:
         """Vectors of `texts`, shape (n, dimension), each of length 1; long texts are cut to what the model reads."""
+        if not query and (self._cache is not None or self.processes > 1):
+            return self.embed_parts(texts, [()] * len(texts), progress)[0]
         prompt = self.prompts[0 if query else 1]
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         done = 0
@@ -104,21 +119,41 @@ class SentenceEmbedder(Embeddings):
         A part's vector is the mean of its tokens' as the model reads them within the whole text: late chunking (Günther
         et al., arXiv 2409.04701). It is 0 where the model does not read that far, or does not pool by a mean.
         """
-        prompt = self.prompts[1]
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         starts = np.cumsum([0, *map(len, parts)])
         inner = np.zeros((int(starts[-1]), self.dimension), dtype=np.float32)
         done = 0
-        for batch in self._batches([prompt + text for text in texts]):
-            vectors[batch.rows], tokens = self._forward(batch)
-            for row, offsets, own in zip(
-                batch.rows, batch.offsets, tokens if self._pools_by_mean else (), strict=False
-            ):
-                _pool(own, offsets, parts[row], len(prompt), inner[starts[row] : starts[row + 1]])
-            done += len(batch.rows)
+        if progress is not None and texts:
+            progress(0, len(texts))  # a first batch of long passages takes seconds, processes take some to start
+        for rows, whole, own in self._encoded(texts, parts):
+            vectors[rows] = whole
+            for row, some in zip(rows, own, strict=True):
+                inner[starts[row] : starts[row + 1]] = some
+            done += len(rows)
             if progress is not None:
                 progress(done, len(texts))
         return vectors, inner
+
+    def _encoded(self, texts: Sequence[str], parts: Sequence[Sequence[Spans]]) -> Iterator[Encoded]:
+        """Texts and parts as they come: from the cache, then from this process or from several."""
+        encode: Encode = self.encode_here
+        if self.processes > 1:
+            from knowledge.worker_processes import Workers
+
+            encode = Workers(self).encode
+        return encode(texts, parts) if self._cache is None else self._cache.through(texts, parts, encode)
+
+    def encode_here(self, texts: Sequence[str], parts: Sequence[Sequence[Spans]]) -> Iterator[Encoded]:
+        """Rows of the texts, their vectors and those of their parts, a batch at a time, in this process."""
+        prompt = self.prompts[1]
+        for batch in self._batches([prompt + text for text in texts]):
+            vectors, tokens = self._forward(batch)
+            inner = [np.zeros((len(parts[row]), self.dimension), dtype=np.float32) for row in batch.rows]
+            for row, offsets, own, out in zip(
+                batch.rows, batch.offsets, tokens if self._pools_by_mean else (), inner, strict=False
+            ):
+                _pool(own, offsets, parts[row], len(prompt), out)
+            yield batch.rows, vectors, inner
 
     def _batches(self, texts: list[str]) -> Iterator[_Batch]:
         """The texts, longest first within windows, so that batches hold little padding.
@@ -246,4 +281,9 @@ def _load(folder: Path, precision: str) -> Any:
     finally:
         if not quiet:
             logging.enable_progress_bar()
+    if precision == "int8":
+        from knowledge.onnx_encoder import use_int8
+
+        use_int8(model.eval(), folder)
+        return model
     return model.to(getattr(torch, precision)).eval()

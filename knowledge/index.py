@@ -1,6 +1,7 @@
 """The knowledge index: one version of it, opened, with the arrays that exact search and reading need.
 
-A version folder holds `chroma/`, the lines of `records.py`, the arrays of `vectors.py` and the words of `postings.py`. Versions are
+A version folder holds `chroma/`, the lines of `records.py`, the arrays of `vectors.py` and the words of `postings.py`. Where
+several machines share the folder, a Chroma server has the graph instead of `chroma/`, and the manifest says where. Versions are
 never changed once they serve, but for learned weights; `writing.py` makes them and `versions.py` has the switch.
 """
 
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowledge import versions
-from knowledge.chroma_store import ChromaStore, reading_errors
+from knowledge.chroma_store import reading_errors, store_of
 from knowledge.embed import SentenceEmbedder
 from knowledge.lexical import LexicalIndex
 from knowledge.records import content_hash
@@ -56,10 +57,10 @@ class KnowledgeIndex:
 
     def _read(self, embedder: SentenceEmbedder) -> None:
         folder = self.version.parent.parent
-        with reading_errors(folder):
-            self._chroma = self._open.enter_context(contextlib.closing(ChromaStore(self.version / "chroma")))
+        with reading_errors(folder, self.manifest.chroma):
+            self._chroma = self._open.enter_context(contextlib.closing(store_of(self.version, self.manifest)))
             stored = Stored.load(self.version, self.manifest)
-            if self._chroma.count() != self.manifest.passages:
+            if not self._chroma.is_of(self.manifest):
                 raise ValueError("its parts hold different passages")
             self.passages: Mapping[str, Passage] = stored.passages
         stored.check_model(embedder, folder)
@@ -72,7 +73,11 @@ class KnowledgeIndex:
 
     @classmethod
     def open(cls, folder: Path, embedder: SentenceEmbedder) -> Self:
-        """The serving version of `folder`. Raises IndexRefused where there is none, or it is half there or another embedder's."""
+        """The serving version of `folder`.
+
+        Raises IndexRefused where there is none, it is half there or another embedder's, or the Chroma server that has its
+        graph does not answer.
+        """
         version = versions.current(folder)
         if version is None:
             raise IndexRefused(f"there is no index in {folder}. {ingest_again(folder)}")
@@ -89,9 +94,10 @@ class KnowledgeIndex:
         progress: Progress | None = None,
         *,
         created_at: str = "",
+        server: str = "",
     ) -> Self:
         """Bring `folder` to hold exactly `passages`, and open it; `change` of the result says what was done. See `write_index`."""
-        change = write_index(folder, passages, embedder, progress, created_at=created_at)
+        change = write_index(folder, passages, embedder, progress, created_at=created_at, server=server)
         index = cls.open(folder, embedder)
         index.change = change
         return index
@@ -123,7 +129,10 @@ class KnowledgeIndex:
         self.manifest = versions.learn(self.version, weights)
 
     def nearest(self, vector: NDArray[np.float32], count: int) -> NDArray[np.intp]:
-        """Rows of about `count` passages nearest to `vector` (dimension,), best first, from Chroma's graph."""
+        """Rows of about `count` passages nearest to `vector` (dimension,), best first, from Chroma's graph.
+
+        Raises StoreError where a Chroma server has it and does not answer.
+        """
         if not self.passages or count < 1:
             return np.empty(0, dtype=np.intp)
         found = self._chroma.nearest(vector, min(count, len(self.passages)))

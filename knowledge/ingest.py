@@ -16,7 +16,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from knowledge.documents import read_documents
-from knowledge.embed import MINILM, SentenceEmbedder
+from knowledge.embed import MINILM, Precision, SentenceEmbedder
 from knowledge.vectors import Progress
 from knowledge.versions import read_manifest
 from knowledge.writing import Change, write_index
@@ -41,10 +41,11 @@ def ingest(
     progress: Progress | None = None,
     *,
     created_at: str = "",
+    server: str = "",
 ) -> IngestReport:
     """Bring the index in `folder` to hold exactly `passages`. Raises StoreError, and then what served before still serves."""
     start = time.perf_counter()
-    change = write_index(folder, passages, embedder, progress, created_at=created_at)
+    change = write_index(folder, passages, embedder, progress, created_at=created_at, server=server)
     manifest = read_manifest(folder / "versions" / change.version)
     return IngestReport(change, manifest.passages, manifest.sentences, time.perf_counter() - start)
 
@@ -53,6 +54,22 @@ def ingest(
 
 
 app = typer.Typer(add_completion=False)
+
+ChromaOption = Annotated[
+    str,
+    typer.Option(
+        metavar="URL",
+        help="Where several machines share the folder: the Chroma server that has the graph. Without it the folder has it.",
+    ),
+]
+
+CacheOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Keep vectors there, 2 GB at most: for an index that is deleted and made anew. An index keeps its own without it.",
+    ),
+]
 
 
 @app.command()
@@ -66,6 +83,20 @@ def main(
     ],
     index: Annotated[Path, typer.Option(help="The folder of the index; made if need be.")],
     embedder: Annotated[str, typer.Option(help="A sentence-transformers model: a hub name or a folder.")] = MINILM,
+    precision: Annotated[
+        Precision,
+        typer.Option(
+            help="auto: bfloat16 where the processor has it, else float32. int8: faster, less exact, needs pip install 'shopbot\\[onnx]'."
+        ),
+    ] = "auto",
+    processes: Annotated[
+        int,
+        typer.Option(
+            min=1, help="How many encode at once, each with the model in memory: for machines with 16 cores or more."
+        ),
+    ] = 1,
+    cache: CacheOption = None,
+    chroma: ChromaOption = "",
 ) -> None:
     """Bring the index to hold exactly these documents. What did not change since the last time costs nothing.
 
@@ -81,7 +112,8 @@ def main(
         raise typer.Exit(2)
     try:
         with IngestBars(err) as bars:
-            report = ingest(read.passages, index, SentenceEmbedder(embedder), bars.update)
+            model = SentenceEmbedder(embedder, precision=precision, cache=cache, processes=processes)
+            report = ingest(read.passages, index, model, bars.update, server=chroma)
     except ShopbotError as error:
         err.print(str(error), markup=False, style="red")
         raise typer.Exit(1) from error

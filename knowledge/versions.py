@@ -4,6 +4,7 @@
     index/versions/0003/   a whole version; its manifest.json is written last
     index/WRITER           locked by the one process that writes
     index/PINNED           what a rollback holds back, by the version that it brought back
+    index/ID               what the folder is called on a Chroma server, whatever it is mounted as
 
 A folder under `versions` without a manifest was left by a crash: nothing serves it, and the next writer removes it.
 A hold counts only while CURRENT names its version, so that moving the pointer is the one step of a rollback, too.
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 from shopbot.errors import IndexRefused, StoreError, UsageError
 
@@ -37,6 +39,7 @@ class Manifest:
     `weights` is the dense leg's share in the fusion by language, as far as it was learned; the key "" is for all others.
     `patched` counts the passages that were taken out of its graph since that was built whole.
     `created_at` is ISO 8601. `follows` names the version that served before this one was published: where a rollback goes.
+    `chroma` is the URL of the Chroma server that has its graph, in `collection`; both are empty where the graph lies in `chroma/`.
     """
 
     version: str
@@ -50,6 +53,8 @@ class Manifest:
     weights: Mapping[str, float] = field(default_factory=dict[str, float])
     patched: int = 0
     follows: str = ""
+    chroma: str = ""
+    collection: str = ""
     format: int = FORMAT
 
 
@@ -99,9 +104,10 @@ def read_manifest(version: Path) -> Manifest:
     return manifest
 
 
-def ingest_again(folder: Path) -> str:
-    """What to type when an index cannot be used."""
-    return f"Make it again: shopbot ingest --shop DIR, or python -m knowledge.ingest DOCS --index {folder}"
+def ingest_again(folder: Path, server: str = "") -> str:
+    """What to type when an index cannot be used; `server` is the URL of the Chroma server that has its graph, if one has."""
+    command = f"python -m knowledge.ingest DOCS --index {folder}" + (f" --chroma {server}" if server else "")
+    return f"Make it again: shopbot ingest --shop DIR, or {command}"
 
 
 def not_written(folder: Path, error: Exception) -> str:
@@ -192,6 +198,24 @@ def learned(folder: Path, embedder: str) -> Mapping[str, float]:
     except IndexRefused:
         return {}
     return manifest.weights if manifest is not None and manifest.embedder == embedder else {}
+
+
+def collection(folder: Path, version: str) -> str:
+    """The name of a version's collection on a Chroma server, the same wherever the folder is mounted. The caller holds the lock."""
+    path = folder / "ID"
+    if not path.is_file():
+        write_whole(path, uuid4().hex[:12])
+    return f"shopbot-{path.read_text(encoding='utf-8').strip()}-{version}"
+
+
+def collections(folder: Path) -> tuple[str, set[str]]:
+    """What the names of all collections of this folder begin with, and the names of those whose versions are there."""
+    return collection(folder, ""), {collection(folder, name) for name in _names(folder)}
+
+
+def servers(folder: Path) -> set[str]:
+    """The Chroma servers that have graphs of the versions on disk."""
+    return {manifest.chroma for manifest in _whole(folder)} - {""}
 
 
 # ---------------------------------------------------------------- looking, going back, making room

@@ -52,7 +52,7 @@ def _spare(chosen: Sequence[ScoredSentence], said: Sequence[str]) -> tuple[str, 
     """All but the best, the least worth first; not one whose heading the next one stands under, too."""
     sections = [sentence.passage.id for sentence in chosen]
     leads = {place for place in range(len(said) - 1) if sections[place] == sections[place + 1] not in sections[:place]}
-    leads = leads if len(set(sections)) > 1 else set()  # one section has no heading said
+    leads = leads if len(set(sections)) > 1 else set[int]()  # one section has no heading said
     places = sorted(range(len(said)), key=lambda place: chosen[place].score)
     return tuple(said[place] for place in places[:-1] if place not in leads)
 

@@ -118,12 +118,19 @@ class Models(_Section):
     dialogue_languages: tuple[str, ...] = ("en",)
 
 
+class Index(_Section):
+    """The knowledge index. `chroma` is the URL of the Chroma server that has its graph, where several machines share it."""
+
+    chroma: str = ""
+
+
 class ShopConfig(_Section):
     """A shop.toml, read."""
 
     shop: About
     parts: Parts = Parts()
     models: Models = Models()
+    index: Index = Index()
     synonyms: dict[str, str] = Field(default_factory=dict[str, str])
     """What shoppers call a thing → a category or a word of a product's name: {fiddle = "violin"}."""
 

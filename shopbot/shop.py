@@ -180,7 +180,7 @@ class Shop:
 
         folder, passages = self.home / "index", self.passages()
         versions.check_hold(folder, content_hash(passages), lift=on_purpose)
-        return KnowledgeIndex.build(folder, passages, self.embedder, self.progress)
+        return KnowledgeIndex.build(folder, passages, self.embedder, self.progress, server=self.config.index.chroma)
 
     @cached_property
     def store(self) -> Store:

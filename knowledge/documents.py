@@ -186,8 +186,9 @@ def _check_about(parsed: Parsed, path: Path, text: str) -> _About:
     if not re.fullmatch("[a-z]{2,3}", language):
         line = _line_of("language", path)
         raise Unreadable(f"language {named!r} is no code such as en or zh; correct it", line)
-    headings = [block.text for block in parsed.blocks if block.kind == "heading"]
-    title = str(given.get("title") or (headings[0] if headings else path.stem.replace("_", " ").replace("-", " ")))
+    headings = [block.text for block in parsed.blocks if block.kind == "heading" and block.text.strip()]
+    named_so = str(given.get("title") or "").strip()
+    title = named_so or (headings[0] if headings else path.stem.replace("_", " ").replace("-", " "))
     return _About(title.strip(), language, first, until)
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from instruments import PRODUCTS
@@ -147,6 +147,8 @@ def test_a_path_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
 
 
 @settings(deadline=None, max_examples=60)
+@example("md", "0\n#")
+@example("md", "---\ntitle: ' '\n---\nhello")
 @given(st.sampled_from(("md", "html", "txt")), st.text(max_size=200) | st.text("<>/tdrlihp1- \n#|:*`", max_size=200))
 def test_nothing_that_stands_in_a_document_raises(
     tmp_path_factory: pytest.TempPathFactory, ending: str, text: str

@@ -173,3 +173,19 @@ def test_texts_without_words_score_nothing(texts: list[str]) -> None:
     assert index.scores("anything at all").tolist() == [0.0] * len(texts)
     assert index.shares("").tolist() == [0.0] * len(texts)
     assert index.cover("a kettle", [""]).tolist() == [0.0]
+
+
+@QUICK
+@given(TEXTS, st.data())
+def test_scores_are_those_of_bm25s(texts: list[list[str]], data: st.DataObject) -> None:
+    import bm25s
+
+    words = sorted({word for text in texts for word in text})
+    query = data.draw(st.lists(st.sampled_from(words), min_size=1, max_size=5, unique=True))
+    theirs = bm25s.BM25(method="lucene", k1=0.9, b=0.4, backend="numpy")
+    theirs.index([tokenize(" ".join(text)) for text in texts], show_progress=False)
+    index = LexicalIndex([" ".join(text) for text in texts])
+    own = index.scores(" ".join(query))
+    np.testing.assert_allclose(own, theirs.get_scores(query), atol=1e-5)
+    some = np.array(sorted(data.draw(st.sets(st.integers(0, len(texts) - 1), min_size=1))))
+    np.testing.assert_allclose(index.shares(" ".join(query), some), index.shares(" ".join(query))[some], atol=1e-6)

@@ -7,6 +7,7 @@ version, and waits for the moment that opening the new one takes.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from threading import Lock
 
@@ -14,6 +15,9 @@ from shopbot.errors import ShopbotError
 from shopbot.mind import Mind
 
 log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 30.0
+"""How long a version that could not be opened is left alone: a turn would wait for it, and its Chroma server may be back by then."""
 
 
 class LiveMind:
@@ -24,6 +28,8 @@ class LiveMind:
         self._version = version
         self._lock = Lock()
         self._seen = version()
+        self._failed = ""
+        self._again = 0.0
         self._mind = make()
 
     def current(self) -> Mind:
@@ -38,8 +44,8 @@ class LiveMind:
     def _change(self) -> None:
         with self._lock:
             version = self._version()
-            if version != self._seen:
-                try:
-                    self._mind = self._make()
-                finally:  # one that cannot be opened is tried once, not in every turn
-                    self._seen = version
+            if version == self._seen or (version == self._failed and time.monotonic() < self._again):
+                return
+            self._failed, self._again = version, time.monotonic() + RETRY_SECONDS
+            self._mind = self._make()
+            self._seen, self._failed = version, ""

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from typing import Any
 import pytest
 
 from knowledge.embed import SentenceEmbedder
-from shopbot import Shop, Shopper
+from shopbot import Shop, Shopper, live_mind
 from shopbot.bot import ShopBot
+from shopbot.errors import IndexRefused
+from shopbot.live_mind import LiveMind
 from shopbot.testing import FakeShop
 from shopbot.types import Finished, Understood
 
@@ -139,3 +142,24 @@ async def test_turns_at_once_open_a_new_version_once(shop: Shop, bot: ShopBot, m
     answers = await asyncio.gather(*(ask(bot) for _ in range(8)))
     assert all(NEW in one.text and OLD not in one.text for one in answers)
     assert len(opened) == 1
+
+
+def test_a_version_that_could_not_be_opened_is_left_alone_for_a_while_and_then_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live_mind, "RETRY_SECONDS", 0.3)
+    serving, opened, is_down = "1", list[str](), False
+
+    def make() -> Any:
+        opened.append(serving)
+        if is_down:
+            raise IndexRefused("the Chroma server does not answer")
+        return serving
+
+    mind: Any = LiveMind(make, lambda: serving)
+    serving, is_down = "2", True
+    assert [mind.current() for _ in range(3)] == ["1", "1", "1"]
+    assert opened == ["1", "2"], "one try, not one a turn"
+    is_down = False
+    time.sleep(0.35)
+    assert mind.current() == "2"

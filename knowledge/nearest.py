@@ -25,7 +25,7 @@ Graph = Callable[[NDArray[np.float32], int], NDArray[np.intp]]
 
 BY_GRAPH = 0.8
 LARGE = 50_000
-"""The share of allowed rows, and their number, from which the graph is asked: in fewer the two steps take half its time."""
+"""The share of allowed rows, and their number, from which the graph is asked: in fewer the two steps are faster."""
 
 EXACT_ROWS = 8_000
 """Up to this many allowed rows are compared by all dimensions at once."""
@@ -62,7 +62,7 @@ class Nearest:
                 return found[:count]
         if len(allowed) > EXACT_ROWS:
             allowed = self._coarsely(vector, allowed, max(REFINED * count, len(allowed) // REFINED_SHARE))
-        return allowed[best_rows(np.dot(self._vectors[allowed], vector), np.arange(len(allowed)), count)]
+        return _best_by_product(self._vectors, vector, allowed, count)
 
     def _by_graph(self, vector: NDArray[np.float32], allowed: NDArray[np.intp], count: int) -> NDArray[np.intp]:
         """The allowed rows that the graph finds, best first; none while it fails: the two steps then find them, only slower."""
@@ -82,10 +82,7 @@ class Nearest:
 
     def _coarsely(self, vector: NDArray[np.float32], allowed: NDArray[np.intp], count: int) -> NDArray[np.intp]:
         axes, coarse = self._coarse
-        question = (vector @ axes).astype(np.float32)
-        if len(allowed) * 4 > len(coarse):  # one product over all rows is cheaper than gathering a quarter of them
-            return best_rows(np.dot(coarse, question), allowed, count)
-        return allowed[best_rows(np.dot(coarse[allowed], question), np.arange(len(allowed)), count)]
+        return _best_by_product(coarse, (vector @ axes).astype(np.float32), allowed, count)
 
     @cached_property
     def _coarse(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -99,10 +96,19 @@ class Nearest:
         return chosen, np.asarray(self._vectors @ chosen, dtype=np.float32)
 
 
+def _best_by_product(
+    matrix: NDArray[np.float32], vector: NDArray[np.float32], allowed: NDArray[np.intp], count: int
+) -> NDArray[np.intp]:
+    """The `count` of the `allowed` rows whose product with `vector` is highest, in no order."""
+    if len(allowed) * 4 > len(matrix):  # one product over all rows is cheaper than gathering a quarter of them
+        return best_rows(np.dot(matrix, vector), allowed, count)
+    return allowed[best_rows(np.dot(matrix[allowed], vector), np.arange(len(allowed)), count)]
+
+
 def best_rows(scores: NDArray[np.float32], rows: NDArray[np.intp], count: int) -> NDArray[np.intp]:
     """The `count` of `rows` with the highest scores, in no order; `scores` has one for every row there is.
 
-    Of many rows the best are found by a histogram: selection slows down tenfold where scores are equal, as those of words often
+    Of many rows the best are found by a histogram: selection slows down badly where scores are equal, as those of words often
     are. What lies in the last bin is chosen from exactly, unless that holds thousands, which then differ by less than a
     two-thousandth of the range.
     """

@@ -23,6 +23,7 @@ from urllib.request import urlopen
 import numpy as np
 from numpy.typing import NDArray
 
+from knowledge.records import fields_of
 from knowledge.versions import Manifest, ingest_again, not_written
 from shopbot.errors import IndexRefused, StoreError, UsageError
 from shopbot.types import Passage
@@ -111,7 +112,7 @@ class ChromaStore:
                     ids=[passage.id for passage in batch],
                     embeddings=cast(Any, np.asarray(vectors[start : start + len(batch)])),
                     documents=[passage.text for passage in batch],
-                    metadatas=[_metadata(passage) for passage in batch],
+                    metadatas=[_fields(passage) for passage in batch],
                 )
             yield start + len(batch)
 
@@ -297,16 +298,5 @@ def reading_errors(folder: Path, server: str = "") -> Iterator[None]:
         raise IndexRefused(f"the index in {folder} is damaged ({error}). {ingest_again(folder, server)}") from error
 
 
-def _metadata(passage: Passage) -> dict[str, str | int | float | bool]:
-    fields: dict[str, str | int | float | bool] = {
-        "source": passage.source,
-        "title": passage.title,
-        "kind": passage.kind,
-        "language": passage.language,
-        "place": passage.place,
-    }
-    if passage.valid_from is not None:
-        fields["valid_from"] = passage.valid_from.isoformat()
-    if passage.valid_until is not None:
-        fields["valid_until"] = passage.valid_until.isoformat()
-    return fields | {_EXTRA + key: value for key, value in passage.metadata.items()}
+def _fields(passage: Passage) -> dict[str, str | int | float | bool]:
+    return fields_of(passage) | {_EXTRA + key: value for key, value in passage.metadata.items()}

@@ -18,7 +18,7 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
-from knowledge.vector_cache import Encode, Encoded, VectorCache, fingerprint
+from knowledge.vector_cache import Encode, Encoded, Spans, VectorCache, fingerprint
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -49,9 +49,6 @@ Progress = Callable[[int, int], None]
 
 Precision = Literal["auto", "float32", "bfloat16", "int8"]
 """What the model computes in; "auto" is bfloat16 where the processor has instructions for it, else float32."""
-
-Spans = Sequence[tuple[int, int]]
-"""Where a part of a text stands: first character and the one after the last, of each of its pieces."""
 
 _WINDOW = 64
 """Batches that are sorted by length together: nearly all of the gain, and the tokens of a large corpus are never held at once."""

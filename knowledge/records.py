@@ -1,7 +1,7 @@
 """What an index keeps of its passages: a line of JSON each, in the order of the rows of its arrays.
 
-The lines are read at every start, so they lie beside Chroma in a plain file: reading them out of its database takes ten times as
-long. Their hash is the content of a version: equal lines, equal index.
+The lines are read at every start, so they lie beside Chroma in a plain file, which is read much faster than its database.
+Their hash is the content of a version: equal lines, equal index.
 """
 
 from __future__ import annotations
@@ -27,11 +27,9 @@ def unique(passages: Iterable[Passage]) -> list[Passage]:
     return list(first.values())
 
 
-def line_of(passage: Passage) -> str:
-    """A passage as a line, without its end."""
-    kept: dict[str, Any] = {
-        "id": passage.id,
-        "text": passage.text,
+def fields_of(passage: Passage) -> dict[str, str | int | float | bool]:
+    """What is known of a passage besides its id, its text and its own metadata; days as ISO 8601."""
+    fields: dict[str, str | int | float | bool] = {
         "source": passage.source,
         "title": passage.title,
         "kind": passage.kind,
@@ -39,9 +37,15 @@ def line_of(passage: Passage) -> str:
         "place": passage.place,
     }
     if passage.valid_from is not None:
-        kept["valid_from"] = passage.valid_from.isoformat()
+        fields["valid_from"] = passage.valid_from.isoformat()
     if passage.valid_until is not None:
-        kept["valid_until"] = passage.valid_until.isoformat()
+        fields["valid_until"] = passage.valid_until.isoformat()
+    return fields
+
+
+def line_of(passage: Passage) -> str:
+    """A passage as a line, without its end."""
+    kept: dict[str, Any] = {"id": passage.id, "text": passage.text, **fields_of(passage)}
     if passage.metadata:
         kept["metadata"] = dict(sorted(passage.metadata.items()))
     return json.dumps(kept, ensure_ascii=False)

@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 log = logging.getLogger(__name__)
 
 Spans = Sequence[tuple[int, int]]
+"""Where a part of a text stands: first character and the one after the last, of each of its pieces."""
+
 Encoded = tuple[list[int], NDArray[np.float32], list[NDArray[np.float32]]]
 """Some of the texts: their rows, their vectors, and for each the vectors of its parts."""
 

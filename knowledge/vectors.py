@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from knowledge.embed import SentenceEmbedder, Spans
+from knowledge.embed import SentenceEmbedder
 from knowledge.postings import flat_rows
 from knowledge.sentences import joined, sentence_pieces
+from knowledge.vector_cache import Spans
 from shopbot.types import Passage
 
 Progress = Callable[[str, int, int], None]

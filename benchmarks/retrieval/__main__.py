@@ -18,8 +18,9 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.report import Rows, data_dir
-from benchmarks.retrieval.quality import SHOWN, Compared, EachTextOnce, asked_of, compared, peer_name
+from benchmarks.retrieval.quality import SHOWN, Compared, asked_of, compared, peer_name
 from benchmarks.retrieval.sets import SETS, abt_buy
+from knowledge.embed import SentenceEmbedder
 
 QUICK_QUESTIONS, QUICK_PASSAGES = 100, 200
 QUICK_LEEWAY = 0.02
@@ -41,7 +42,7 @@ def main() -> int:
         for name in names:
             rows.add(f"{name}: fused against the better leg and RRF", None, "at least as good", None)
         return rows.finish(arguments.json)
-    embedder = EachTextOnce()
+    embedder = SentenceEmbedder()
     with tempfile.TemporaryDirectory() as place:
         home = arguments.home or Path(place)
         for name in names:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import PrivateAttr
 
 from benchmarks.retrieval.sets import RetrievalSet
-from knowledge.embed import Progress, SentenceEmbedder
+from knowledge.embed import SentenceEmbedder
 from knowledge.evaluate import GRID, Asked, ask, best_share, figures, halves, opened
 from knowledge.index import DEFAULT_WEIGHTS
 from knowledge.ingest import ingest
@@ -30,23 +30,6 @@ RRF_CONSTANT = 60
 """Of EnsembleRetriever and of Cormack, Clarke & Büttcher (SIGIR 2009)."""
 
 SHOWN = ("recall@10", "ndcg@10")
-
-
-class EachTextOnce(SentenceEmbedder):
-    """Encodes a text once: a title is a whole passage and its only sentence, and catalogues repeat themselves."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._known: dict[str, NDArray[np.float32]] = {}
-
-    def embed_array(
-        self, texts: Sequence[str], query: bool = False, progress: Progress | None = None
-    ) -> NDArray[np.float32]:
-        if query:
-            return super().embed_array(texts, query, progress)
-        new = [text for text in dict.fromkeys(texts) if text not in self._known]
-        self._known |= dict(zip(new, super().embed_array(new, query, progress), strict=True))
-        return np.array([self._known[text] for text in texts], dtype=np.float32).reshape(-1, self.dimension)
 
 
 def asked_of(one: RetrievalSet, folder: Path, embedder: SentenceEmbedder) -> list[Asked]:

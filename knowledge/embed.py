@@ -1,7 +1,8 @@
 """Texts into vectors with any sentence-transformers model: found by name, prompted as its family wants, safe to share.
 
 Vectors are float32 and of length 1, so a dot product is the cosine. Weights are found by `shopbot.weights.resolve`. Batches
-are sorted by length, and computed in bfloat16 where the processor has it: two to three times `SentenceTransformer.encode`.
+are sorted by length, and computed in bfloat16 where the processor has it; `python -m benchmarks.index_speed --part ingest`
+compares that with `SentenceTransformer.encode`.
 For large ingests there are int8 (`knowledge.onnx_encoder`), several processes (`knowledge.worker_processes`), and a cache.
 """
 
